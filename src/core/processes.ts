@@ -1,0 +1,31 @@
+// What the three processes of the agent say to one another, as JSON over their pipes.
+import type { Explanation, Proposal } from './proposal.ts';
+import type { Policy } from './policy.ts';
+import type { Snapshot, TelemetryReading } from './snapshot.ts';
+
+/** data -> mind, relayed by the supervisor. */
+export type ToMind =
+  | { readonly kind: 'policy'; readonly policy: Policy; readonly isPaused: boolean }
+  | { readonly kind: 'snapshot'; readonly snapshot: Snapshot };
+
+/** mind -> data, relayed by the supervisor. */
+export type ToData =
+  | { readonly kind: 'telemetry'; readonly reading: TelemetryReading }
+  | { readonly kind: 'apply'; readonly proposal: Proposal }
+  | { readonly kind: 'explain'; readonly explanation: Explanation };
+
+/** child -> supervisor. */
+export type ToSupervisor =
+  /** data: connections may be handed over; mind: started. */
+  | { readonly kind: 'ready' }
+  /** data: traffic has been seen, so a mind is worth its memory. */
+  | { readonly kind: 'start-mind' }
+  | { readonly kind: 'relay'; readonly to: 'data' | 'mind'; readonly message: ToData | ToMind };
+
+/** supervisor -> child. */
+export type FromSupervisor =
+  /** data: with a socket handle. */
+  | { readonly kind: 'connection' }
+  | { readonly kind: 'drain' }
+  | { readonly kind: 'mind'; readonly state: 'up' | 'down' }
+  | { readonly kind: 'relayed'; readonly message: ToData | ToMind };
