@@ -13,6 +13,11 @@ export interface Waiting {
   readonly deadlineMs: number;
   /** 0..3, 3 the most urgent, 1 the default. */
   readonly priority: number;
+  /**
+   * The queue's own mark while the request waits. Declare it (`slot = -1`, not frozen) so that objects keep one
+   * shape, and leave it alone.
+   */
+  slot?: number;
 }
 
 /** One upstream call to make. */
@@ -54,17 +59,30 @@ export type Step<R extends Waiting> =
 
 /**
  * One model's admission, queue, batcher and limiter as one synchronous state machine. No timer, no promise:
- * time comes in, the next wake-up goes out.
+ * time comes in and never goes back, the next wake-up goes out.
+ *
+ * What a driver owes it, after each arrive, finish, cancel, resend, drain, wake-up or change of settings:
+ *
+ *     do step = lane.next(now), act on it; while it is dispatch or expired
+ *     set the lane's one timer to step.untilMs (wait) or clear it (idle)
+ *     while ((other = gate.pick()) !== null) the same for `other`      // a place may be free for another model
  */
 export interface Lane<R extends Waiting> {
   arrive(request: R, nowMs: number): Verdict;
   next(nowMs: number): Step<R>;
-  /** The upstream call ended; frees its place and teaches admission. Exactly once per dispatched batch. */
+  /** The upstream call ended; frees its place and teaches admission. Once per dispatched batch: a second time changes nothing. */
   finish(batch: Batch<R>, ending: Ending, nowMs: number): void;
   /** The client left. True when the request was still waiting and is now gone. */
   cancel(request: R): boolean;
-  /** From now on nothing waits for company. */
+  /**
+   * A member of an ended batch to be sent once more, alone (reason `single`): past admission, ahead of what waits at
+   * its priority. Call it after `finish` of that batch.
+   */
+  resend(request: R, nowMs: number): void;
+  /** From now on nothing waits for company. Arrivals are still taken: the balancer has not heard of it yet. */
   drain(): void;
+  /** From now on arrivals are shed as `draining`; what waits and runs still ends. */
+  close(): void;
   readonly queuedRequests: number;
   readonly queuedItems: number;
   readonly inflight: number;
