@@ -78,5 +78,7 @@ export interface BatchCompletion {
 export interface CompletionSink {
   arrived(model: string, items: number, requestBytes: number, atMs: number): void;
   completed(completion: Completion): void;
+  /** An upstream call left. Without it busy time is inferred at its end, so a call longer than a window counts late. */
+  batchStarted?(model: string, atMs: number): void;
   batchCompleted(batch: BatchCompletion): void;
 }
