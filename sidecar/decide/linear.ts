@@ -1,0 +1,238 @@
+// The default rule: an affine curve fitted online, a closed-form forecast for every candidate, the best one a notch at a time.
+import { toBounds, toWeights } from '../../src/core/policy.ts';
+import type { Decision, Prediction } from '../../src/core/proposal.ts';
+import { formatSettings, isSameSettings, type Settings } from '../../src/core/settings.ts';
+import type { ModelSnapshot } from '../../src/core/snapshot.ts';
+import { findIneffective } from './actuator.ts';
+import { toCandidates } from './candidates.ts';
+import { type CurveBelief, CurveFit } from './curve-fit.ts';
+import type { DecideContext, Decider } from './decider.ts';
+import { hold, propose } from './decisions.ts';
+import { forecast, type Load } from './forecast.ts';
+import { LoadView } from './load-view.ts';
+import { Measured } from './measured.ts';
+import { cutToNotch, isWithinNotch, toReach } from './notch.ts';
+
+const NAME = 'linear';
+/** Forecasts must leave this share of the SLA, doubt included. */
+const SLA_SHARE = 0.95;
+/** Doubt in standard errors of the fit. */
+const DOUBT_ERRORS = 2;
+/** Load over capacity, doubt included, above which a setting counts as overloaded. */
+const UTILIZATION_MAX = 0.96;
+/** A change must promise this much of the objective; each recent change raises the bar by as much again. */
+const GAIN_MIN = 0.05;
+/** Or, at an equal objective, this much of the p99: cost mode does not wait for nothing. */
+const P99_GAIN_MIN = 0.15;
+const EQUAL_RATIO = 0.005;
+const P99_TIE_EXPONENT = 0.02;
+/** kappa assumed for what a change could win while no overlap has been seen: hopeful once, then measured. */
+const HOPEFUL_INTERFERENCE = 0.3;
+/** And for what it could break. */
+const WARY_INTERFERENCE = 0.8;
+/** Windows for which a setting without effect is left out. */
+const INEFFECTIVE_WINDOWS = 30;
+const MODELS_MAX = 101;
+
+interface Memory {
+  readonly fit: CurveFit;
+  readonly view: LoadView;
+  readonly measured: Measured;
+  /** Windows seen. */
+  window: number;
+  noDelayUntil: number;
+  concurrencyMax: { value: number; until: number };
+}
+
+/** One candidate weighed: what is expected, and whether it may be chosen. */
+interface Weighed {
+  readonly settings: Settings;
+  readonly p99Ms: number;
+  /** p99 with the doubt added. */
+  readonly warP99Ms: number;
+  readonly busyRatio: number;
+  readonly utilization: number;
+  readonly objective: number;
+  readonly isAdmissible: boolean;
+}
+
+/**
+ * BentoML's rule (a * n + b fitted online) made for several batches in flight, delays and modes. A decision:
+ * fit -> forecast every candidate of the grid -> leave out what breaks the SLA with doubt -> the least objective
+ * p99^w_perf * busy seconds^w_cost -> at most one notch toward it. What has been measured at this load replaces its forecast.
+ */
+export class Linear implements Decider {
+  readonly name = NAME;
+  readonly #models = new Map<string, Memory>();
+
+  decide(model: ModelSnapshot, context: DecideContext): Decision {
+    const memory = this.#memoryOf(model.model);
+    memory.window++;
+    memory.fit.observe(model.samples);
+    if (model.isChangePoint) memory.measured.forget();
+    const load = memory.view.observe(model);
+    const belief = memory.fit.belief();
+    if (load === null || belief === null) return hold(model, NAME, 'too little traffic to fit a curve');
+    const slaMs = model.sla.p99Ms ?? 3 * belief.latencyMs(1) * belief.residualP99;
+    this.#learn(memory, model, belief, load);
+    return this.#choose(memory, model, context, { belief, load, slaMs });
+  }
+
+  settled(model: string, settings: Settings, wasRolledBack: boolean): void {
+    if (wasRolledBack) this.#memoryOf(model).measured.spoil(settings);
+  }
+
+  reset(model: string): void {
+    this.#models.delete(model);
+  }
+
+  /** What the window says about the settings in force, and about settings that do nothing. */
+  #learn(memory: Memory, model: ModelSnapshot, belief: CurveBelief, load: Load): void {
+    memory.measured.observe(model, forecast(belief, model.version.settings, load));
+    for (const finding of findIneffective(model)) {
+      if (finding.kind !== 'blocked') continue;
+      if (finding.setting === 'batchDelayMs') memory.noDelayUntil = memory.window + INEFFECTIVE_WINDOWS;
+      if (finding.setting === 'concurrency') {
+        const value = Math.max(1, ...model.samples.map((sample) => sample.inflight));
+        memory.concurrencyMax = { value, until: memory.window + INEFFECTIVE_WINDOWS };
+      }
+    }
+  }
+
+  #choose(
+    memory: Memory,
+    model: ModelSnapshot,
+    context: DecideContext,
+    view: { readonly belief: CurveBelief; readonly load: Load; readonly slaMs: number },
+  ): Decision {
+    const { policy } = context;
+    const current = model.version.settings;
+    const reach = toReach(model, policy);
+    const weigh = (settings: Settings): Weighed =>
+      toWeighed(settings, memory.measured, view, toWeights(policy), current);
+    const usable = toCandidates(current, toBounds(policy, model.sla), view.slaMs).filter(
+      (settings) =>
+        (settings.batchDelayMs === 0 || memory.window >= memory.noDelayUntil) &&
+        (settings.concurrency <= memory.concurrencyMax.value || memory.window >= memory.concurrencyMax.until),
+    );
+    const here = weigh(current);
+    const weighed = usable.map(weigh);
+    const admissible = weighed.filter((candidate) => candidate.isAdmissible);
+    const target = admissible.length > 0 ? least(admissible, toRank) : least(weighed, toRelief);
+    const measuredP99Ms = model.window.latency?.p99Ms ?? null;
+    const isBroken = !here.isAdmissible || (measuredP99Ms !== null && measuredP99Ms > view.slaMs);
+
+    const isWorth = (candidate: Weighed): boolean => {
+      if (isSameSettings(candidate.settings, current)) return false;
+      if (isBroken) return toRelief(candidate) < toRelief(here) || (candidate.isAdmissible && !here.isAdmissible);
+      const gain = 1 - candidate.objective / here.objective;
+      const isQuicker = gain > -EQUAL_RATIO && candidate.p99Ms < (1 - P99_GAIN_MIN) * here.p99Ms;
+      return candidate.isAdmissible && (isQuicker || gain > GAIN_MIN * (1 + memory.measured.recentChanges));
+    };
+    if (target === null || !isWorth(target))
+      return hold(
+        model,
+        NAME,
+        `no setting promises ${(100 * GAIN_MIN * (1 + memory.measured.recentChanges)).toFixed(0)} % more than ${formatSettings(current)}`,
+      );
+
+    // The notch toward the target if it is sound, else the best sound one within a notch.
+    const toward = weigh(cutToNotch(current, target.settings, reach));
+    const isSound = (candidate: Weighed): boolean =>
+      candidate.isAdmissible || (isBroken && toRelief(candidate) <= toRelief(here));
+    const near = weighed.filter((candidate) => isWithinNotch(current, candidate.settings, reach) && isWorth(candidate));
+    const choice =
+      isSound(toward) && !isSameSettings(toward.settings, current) ? toward : least(near, isBroken ? toRelief : toRank);
+    if (choice === null)
+      return hold(
+        model,
+        NAME,
+        `the way to ${formatSettings(target.settings)} leads through settings that break the SLA`,
+      );
+
+    const predicted: Prediction = { p99Ms: choice.p99Ms, gpuSecondsPer1k: toSecondsPer1k(choice, view.load) };
+    const reason = isBroken
+      ? `p99 is or would be over the SLA of ${view.slaMs.toFixed(1)} ms, on the way to ${formatSettings(target.settings)}`
+      : `on the way to ${formatSettings(target.settings)}, ${((1 - target.objective / here.objective) * 100).toFixed(0)} % better by forecast`;
+    return propose(model, NAME, choice.settings, reason, policy, predicted, {
+      ratePerS: view.load.itemsPerMs * 1000,
+      interceptMs: view.belief.interceptMs,
+      slopeMs: view.belief.slopeMs,
+      interference: view.belief.interference,
+      isInterferenceSeen: view.belief.isInterferenceSeen ? 'yes' : 'no',
+      bias: memory.measured.bias,
+      target: formatSettings(target.settings),
+      busyRatio: context.deviceBusyRatio,
+      deviceSource: context.deviceSource,
+    });
+  }
+
+  #memoryOf(model: string): Memory {
+    const known = this.#models.get(model);
+    if (known !== undefined) return known;
+    if (this.#models.size >= MODELS_MAX) this.#models.delete(this.#models.keys().next().value ?? '');
+    const memory: Memory = {
+      fit: new CurveFit(),
+      view: new LoadView(),
+      measured: new Measured(),
+      window: 0,
+      noDelayUntil: 0,
+      concurrencyMax: { value: Infinity, until: 0 },
+    };
+    this.#models.set(model, memory);
+    return memory;
+  }
+}
+
+function toWeighed(
+  settings: Settings,
+  measured: Measured,
+  { belief, load, slaMs }: { readonly belief: CurveBelief; readonly load: Load; readonly slaMs: number },
+  weights: { readonly performance: number; readonly cost: number },
+  current: Settings,
+): Weighed {
+  const isGuess =
+    !belief.isInterferenceSeen && settings.concurrency > 1 && settings.concurrency !== current.concurrency;
+  const hoped = forecast(isGuess ? { ...belief, interference: HOPEFUL_INTERFERENCE } : belief, settings, load);
+  const feared = isGuess ? forecast({ ...belief, interference: WARY_INTERFERENCE }, settings, load) : hoped;
+  const doubt = 1 + DOUBT_ERRORS * belief.errorRatio(Math.min(settings.batchSize, 2 * feared.meanBatchItems));
+  const known = measured.recall(settings, load.itemsPerMs);
+  const p99Ms = known?.p99Ms ?? hoped.p99Ms * measured.bias;
+  const busyRatio = known === null ? hoped.busyRatio : Math.min(1, known.busyPerItemMs * load.itemsPerMs);
+  const warP99Ms = known?.p99Ms ?? feared.p99Ms * measured.bias * doubt;
+  const objective = p99Ms ** weights.performance * (busyRatio / load.itemsPerMs) ** weights.cost;
+  return {
+    settings,
+    p99Ms,
+    warP99Ms,
+    busyRatio,
+    utilization: feared.utilization,
+    objective,
+    isAdmissible: warP99Ms <= SLA_SHARE * slaMs && feared.utilization * (known === null ? doubt : 1) <= UTILIZATION_MAX,
+  };
+}
+
+function toRank(candidate: Weighed): number {
+  return candidate.objective * candidate.p99Ms ** P99_TIE_EXPONENT;
+}
+
+/** While nothing is admissible: the least p99, and where all are overloaded the most room. */
+function toRelief(candidate: Weighed): number {
+  return Number.isFinite(candidate.warP99Ms) ? candidate.warP99Ms : 1e9 * candidate.utilization;
+}
+
+function toSecondsPer1k({ busyRatio }: Weighed, { itemsPerMs, itemsPerRequest }: Load): number {
+  return busyRatio / (itemsPerMs / itemsPerRequest);
+}
+
+function least(candidates: readonly Weighed[], toValue: (candidate: Weighed) => number): Weighed | null {
+  let best: Weighed | null = null;
+  let bestValue = Infinity;
+  for (const candidate of candidates) {
+    const value = toValue(candidate);
+    if (value >= bestValue) continue;
+    best = candidate;
+    bestValue = value;
+  }
+  return best;
+}

@@ -1,0 +1,102 @@
+// Which settings have been seen to hold, and at what load: what the reflex flees to and the guard trusts.
+import { formatSettings, type Settings } from '../../src/core/settings.ts';
+import type { ModelSnapshot } from '../../src/core/snapshot.ts';
+
+interface Standing {
+  readonly settings: Settings;
+  /** Highest load served within the SLA over a whole window, requests per second. */
+  heldAtPerS: number;
+  /** Lowest load at which a whole window broke the SLA; Infinity when none did. */
+  brokeAtPerS: number;
+}
+
+/** Settings remembered per model; the one that held the least load goes first. */
+const REMEMBERED_MAX = 32;
+/** A window lighter than its record by this much still counts as the same load. */
+const SAME_LOAD_RATIO = 0.9;
+/** Fewer answers than this prove nothing about a p99. */
+const ANSWERS_MIN = 100;
+
+/** The proven settings of one model. Fed one window at a time; the newest word on a setting wins. */
+export class Proven {
+  readonly #records = new Map<string, Standing>();
+  #lastGeneration = -1;
+
+  /** Takes in a window. The first window of a generation is passed over: part of it ran under the settings before. */
+  observe(model: ModelSnapshot): void {
+    const { generation, settings } = model.version;
+    const isWhole = generation === this.#lastGeneration;
+    this.#lastGeneration = generation;
+    const { latency, errorRatio, ratePerS, completions } = model.window;
+    if (!isWhole || latency === null || model.sla.p99Ms === null || completions < ANSWERS_MIN) return;
+    const record = this.#recordOf(settings);
+    const held = latency.p99Ms <= model.sla.p99Ms && errorRatio <= 0.01;
+    if (held) {
+      record.heldAtPerS = Math.max(record.heldAtPerS, ratePerS);
+      if (record.brokeAtPerS <= ratePerS) record.brokeAtPerS = Infinity;
+    } else {
+      record.brokeAtPerS = Math.min(record.brokeAtPerS, ratePerS);
+      record.heldAtPerS = Math.min(record.heldAtPerS, ratePerS * SAME_LOAD_RATIO);
+    }
+    this.#forget();
+  }
+
+  /** True when these settings have served this load within the SLA. */
+  isProven(settings: Settings, ratePerS: number): boolean {
+    const record = this.#records.get(formatSettings(settings));
+    return record !== undefined && record.brokeAtPerS > ratePerS && record.heldAtPerS >= ratePerS * SAME_LOAD_RATIO;
+  }
+
+  /**
+   * The safest settings for a load that may be unseen. First those that have not broken at such a load, then those
+   * that have held it, then the roomiest: largest batch, least delay, fewest in flight. `fallback` (natural batching) stands in
+   * as if it had held nothing, so that it wins where nothing else is known.
+   */
+  safest(ratePerS: number, fallback: Settings): Settings {
+    const records = [...this.#records.values()];
+    if (!this.#records.has(formatSettings(fallback)))
+      records.push({ settings: fallback, heldAtPerS: 0, brokeAtPerS: Infinity });
+    const rank = (record: Standing): readonly number[] => [
+      record.brokeAtPerS > ratePerS ? 1 : 0,
+      record.heldAtPerS >= ratePerS * SAME_LOAD_RATIO ? 1 : 0,
+      record.settings.batchSize,
+      -record.settings.batchDelayMs,
+      -record.settings.concurrency,
+    ];
+    const best = records.reduce((safest, record) => (isAbove(rank(record), rank(safest)) ? record : safest));
+    return best.settings;
+  }
+
+  /** Rolled back by evidence finer than a window: it broke at this load. */
+  broke(settings: Settings, ratePerS: number): void {
+    const record = this.#recordOf(settings);
+    record.brokeAtPerS = Math.min(record.brokeAtPerS, ratePerS);
+    record.heldAtPerS = Math.min(record.heldAtPerS, ratePerS * SAME_LOAD_RATIO);
+  }
+
+  #recordOf(settings: Settings): Standing {
+    const key = formatSettings(settings);
+    const known = this.#records.get(key);
+    if (known !== undefined) return known;
+    const record = { settings, heldAtPerS: 0, brokeAtPerS: Infinity };
+    this.#records.set(key, record);
+    return record;
+  }
+
+  #forget(): void {
+    if (this.#records.size <= REMEMBERED_MAX) return;
+    let least: string | null = null;
+    let leastPerS = Infinity;
+    for (const [key, record] of this.#records) {
+      if (record.heldAtPerS >= leastPerS) continue;
+      leastPerS = record.heldAtPerS;
+      least = key;
+    }
+    if (least !== null) this.#records.delete(least);
+  }
+}
+
+function isAbove(a: readonly number[], b: readonly number[]): boolean {
+  for (const [index, value] of a.entries()) if (value !== b[index]) return value > (b[index] ?? 0);
+  return false;
+}
