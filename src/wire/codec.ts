@@ -50,16 +50,16 @@ export type SplitResult =
  * join([x]) asks what x asked; split(answer(join(xs))) gives each x the answer it would have had alone;
  * parse never throws, whatever the bytes.
  */
-export interface Codec {
+export interface Codec<P extends ParsedRequest = ParsedRequest> {
   readonly name: string;
   readonly protocol: Protocol;
   /** True when this codec reads this body (content type, binary header). */
   accepts(headers: HeaderView): boolean;
-  parse(body: Buffer, headers: HeaderView): ParsedRequest | Refusal;
+  parse(body: Buffer, headers: HeaderView): P | Refusal;
   /** Members have equal keys and `unbatchable: null`. Spliced from their bytes, not re-serialised. */
-  join(members: readonly ParsedRequest[]): Payload;
+  join(members: readonly P[]): Payload;
   /** The answer to a joined call, status 200. */
-  split(body: Buffer, headers: HeaderView, members: readonly ParsedRequest[]): SplitResult;
+  split(body: Buffer, headers: HeaderView, members: readonly P[]): SplitResult;
 }
 
 export function isRefusal(parsed: ParsedRequest | Refusal): parsed is Refusal {

@@ -1,0 +1,211 @@
+// A strict JSON scanner over bytes: validates every token while it walks and hands out spans, so that tensor data is
+// checked without ever becoming objects. A fault is kept as a value in `fault`; nothing here throws.
+import { isUtf8 } from 'node:buffer';
+import { isSpace } from './json-number.ts';
+import { scanString } from './json-string.ts';
+import { createTally, DEPTH_MAX, skipSpace, walkValue, type Tally } from './json-value.ts';
+
+/** Bytes [start, end) of a body. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A value as far as a batch needs to know it, and where it is. */
+export interface Measure extends Span, Readonly<Tally> {}
+
+/** Keys of one object at the levels we read; more is an attack on the check for duplicates. */
+const KEYS_MAX = 1024;
+/** Characters of a caller's text that a sentence repeats. */
+const QUOTE_MAX = 64;
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+
+/**
+ * Walks one JSON object, top down; the body is that object and whitespace. `strict` is for what callers send. `lenient`
+ * is for what model servers answer: NaN and the infinities are common there, and one of them must not cost the
+ * neighbours in a batch their answers.
+ */
+export class JsonScanner {
+  /** The first fault as half a sentence; null while all is well. */
+  fault: string | null = null;
+  readonly #bytes: Buffer;
+  readonly #isStrict: boolean;
+  #at = 0;
+  #depth = 0;
+
+  constructor(body: Buffer, rule: 'strict' | 'lenient') {
+    let end = body.length;
+    while (end > 0 && isSpace(body[end - 1]!)) end--;
+    const bytes = body.subarray(0, end);
+    this.#bytes = bytes;
+    this.#isStrict = rule === 'strict';
+    if (end === 0) this.fail('it is empty');
+    else if (bytes[0] === 0xef && bytes[1] === 0xbb) this.fail('it starts with a byte order mark');
+    else if (!isUtf8(bytes)) this.fail('it is not UTF-8');
+    // the closing brace is also what ends the unchecked loops of scanNumbers
+    else if (bytes[end - 1] !== CLOSE_OBJECT || this.#peek() !== OPEN_OBJECT) this.fail('it is not one JSON object');
+  }
+
+  /** Index of the next byte to read. */
+  get at(): number {
+    return this.#at;
+  }
+
+  /** Keeps the first fault; always false, so that a reader can return it. */
+  fail(reason: string): false {
+    this.fault ??= reason;
+    return false;
+  }
+
+  /** True when all went well and nothing is left. */
+  finish(): boolean {
+    return this.fault === null && (this.#at === this.#bytes.length || this.#unexpected());
+  }
+
+  /** Reads an object; `visit` must read the value of each key. A key that comes twice, however escaped, is a fault. */
+  object(visit: (key: string, keyStart: number) => boolean): boolean {
+    if (!this.#open(OPEN_OBJECT)) return false;
+    if (this.#peek() === CLOSE_OBJECT) return this.#close();
+    const seen = new Set<string>();
+    for (;;) {
+      this.#peek();
+      const keyStart = this.#at;
+      const key = this.string();
+      if (key === null) return false;
+      if (this.#peek() !== COLON) return this.#unexpected();
+      this.#at++;
+      if (seen.has(key)) return this.fail(`key ${quote(key)} comes twice`);
+      if (seen.size === KEYS_MAX) return this.fail(`an object has more than ${KEYS_MAX} keys`);
+      seen.add(key);
+      if (!visit(key, keyStart) || this.fault !== null) return false;
+      const byte = this.#peek();
+      if (byte === CLOSE_OBJECT) return this.#close();
+      if (byte !== COMMA) return this.#unexpected();
+      this.#at++;
+    }
+  }
+
+  /** Reads an array; `visit` must read each element. */
+  array(visit: (index: number) => boolean): boolean {
+    if (!this.#open(OPEN_ARRAY)) return false;
+    if (this.#peek() === CLOSE_ARRAY) return this.#close();
+    for (let index = 0; ; index++) {
+      if (!visit(index) || this.fault !== null) return false;
+      const byte = this.#peek();
+      if (byte === CLOSE_ARRAY) return this.#close();
+      if (byte !== COMMA) return this.#unexpected();
+      this.#at++;
+    }
+  }
+
+  /** What comes next, without taking it. */
+  peekKind(): 'object' | 'array' | 'string' | 'null' | 'other' {
+    switch (this.#peek()) {
+      case OPEN_OBJECT:
+        return 'object';
+      case OPEN_ARRAY:
+        return 'array';
+      case QUOTE:
+        return 'string';
+      case 0x6e:
+        return 'null';
+      default:
+        return 'other';
+    }
+  }
+
+  /** As peekKind, for the first element of the array that comes next; `other` when there is none. */
+  peekElementKind(): 'object' | 'other' {
+    return this.#bytes[skipSpace(this.#bytes, this.#at + 1)] === OPEN_OBJECT ? 'object' : 'other';
+  }
+
+  /** Validates any value and says its shape. Null: a fault. */
+  measure(): Measure | null {
+    const tally = createTally();
+    this.#peek();
+    const start = this.#at;
+    if (!this.#walk(tally)) return null;
+    return { start, end: this.#at, ...tally };
+  }
+
+  /** Validates any value and steps over it. */
+  skip(): boolean {
+    this.#peek();
+    return this.#walk(createTally());
+  }
+
+  /** Reads a string, decoded. Null: a fault. */
+  string(): string | null {
+    if (this.fault !== null || this.#peek() !== QUOTE) {
+      this.#unexpected();
+      return null;
+    }
+    const bytes = this.#bytes;
+    const start = this.#at;
+    const end = scanString(bytes, start, this.#isStrict);
+    this.#at = end < 0 ? -1 - end : end;
+    if (end < 0) {
+      this.#unexpected();
+      return null;
+    }
+    const text = bytes.toString('utf8', start + 1, end - 1);
+    return text.includes('\\') ? String(JSON.parse(`"${text}"`)) : text;
+  }
+
+  /** Reads a whole number in plain digits, 0..2^53-1. Null: a fault, which names `what`. */
+  count(what: string): number | null {
+    const measured = this.measure();
+    if (measured === null) return null;
+    const text = this.#bytes.toString('latin1', measured.start, Math.min(measured.end, measured.start + 20));
+    const value = /^(?:0|[1-9][0-9]*)$/.test(text) ? Number(text) : -1;
+    if (value >= 0 && Number.isSafeInteger(value)) return value;
+    this.fail(`${what} must be a whole number from 0 to 2^53-1, got ${quote(text)}`);
+    return null;
+  }
+
+  #peek(): number {
+    this.#at = skipSpace(this.#bytes, this.#at);
+    return this.#at < this.#bytes.length ? this.#bytes[this.#at]! : -1;
+  }
+
+  #walk(tally: Tally): boolean {
+    if (this.fault !== null) return false;
+    const next = walkValue(this.#bytes, this.#at, this.#depth, this.#isStrict, tally);
+    if (next >= 0) {
+      this.#at = next;
+      return true;
+    }
+    this.#at = -1 - next;
+    return this.#unexpected();
+  }
+
+  #open(bracket: number): boolean {
+    if (this.fault !== null || this.#peek() !== bracket) return this.#unexpected();
+    this.#at++;
+    this.#depth++;
+    return true;
+  }
+
+  #close(): true {
+    this.#at++;
+    this.#depth--;
+    return true;
+  }
+
+  #unexpected(): false {
+    const byte = this.#at < this.#bytes.length ? quote(String.fromCharCode(this.#bytes[this.#at]!)) : 'the end';
+    return this.fail(`${byte} at byte ${this.#at} is not valid JSON there (or is nested deeper than ${DEPTH_MAX})`);
+  }
+}
+
+/** A caller's text as a sentence may repeat it: quoted, short, printable. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > QUOTE_MAX ? `${text.slice(0, QUOTE_MAX)}...` : text);
+}

@@ -1,0 +1,221 @@
+// The JSON of an Open Inference V2 request or answer, read in one pass: its tensors, and the holes where members of a
+// batch may differ. Requests carry tensors in `inputs`, answers in `outputs`; otherwise they are alike.
+import { quote, type JsonScanner, type Measure, type Span } from './json-scan.ts';
+import { LEAF } from './json-value.ts';
+import type { Hole } from './template.ts';
+
+export interface Tensor {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+  /** Product of the shape. */
+  readonly elements: number;
+  /** Its JSON data; null when the data is binary or elsewhere. */
+  readonly data: Measure | null;
+  /** Its `binary_data_size`; null when the data is JSON or elsewhere. */
+  readonly binaryBytes: number | null;
+  /** Its data is in shared memory, which a merged call cannot name. */
+  readonly isShared: boolean;
+}
+
+export interface Message {
+  readonly tensors: readonly Tensor[];
+  /** In order of position. */
+  readonly holes: readonly Hole[];
+  /** Member `"id": "..."` of the top level; null when there is none or it is null. */
+  readonly id: { readonly member: Span; readonly value: Span } | null;
+  readonly isSequence: boolean;
+  /** Triton's `timeout` parameter, µs; null when absent or 0. */
+  readonly timeoutUs: number | null;
+  /** A requested output is to go to shared memory. */
+  readonly sharesOutputs: boolean;
+}
+
+/** A binary tensor's bytes; `tensor` is its index. */
+export interface BinarySpan extends Span {
+  readonly tensor: number;
+}
+
+/** More tensors or dimensions than any model has; a bound on what a hostile header can make us build. */
+const TENSORS_MAX = 1024;
+const RANK_MAX = 32;
+
+/** Null: `scan.fault` says why. */
+export function readMessage(scan: JsonScanner, side: 'request' | 'answer'): Message | null {
+  const holes: Hole[] = [];
+  const tensors: Tensor[] = [];
+  const names = new Set<string>();
+  const tensorKey = side === 'request' ? 'inputs' : 'outputs';
+  let hasTensors = false;
+  let id: Message['id'] = null;
+  let parameters: Parameters = NO_PARAMETERS;
+  let sharesOutputs = false;
+
+  scan.object((key, keyStart) => {
+    switch (key) {
+      case 'id': {
+        if (scan.peekKind() === 'null') return scan.skip();
+        if (scan.peekKind() !== 'string') return scan.fail('"id" must be a string');
+        const start = scan.at;
+        if (!scan.skip()) return false;
+        const value = { start, end: scan.at };
+        id = { member: { start: keyStart, end: scan.at }, value };
+        holes.push({ kind: 'id', tensor: 0, ...value });
+        return true;
+      }
+      case 'parameters': {
+        parameters = readParameters(scan, 'parameters') ?? NO_PARAMETERS;
+        return scan.fault === null;
+      }
+      case tensorKey: {
+        hasTensors = true;
+        return scan.array((index) => {
+          if (index === TENSORS_MAX) return scan.fail(`"${tensorKey}" has more than ${TENSORS_MAX} tensors`);
+          const tensor = readTensor(scan, `${tensorKey}[${index}]`, index, holes);
+          if (tensor === null) return false;
+          if (names.has(tensor.name)) return scan.fail(`"${tensorKey}" has ${quote(tensor.name)} twice`);
+          names.add(tensor.name);
+          return tensors.push(tensor) > 0;
+        });
+      }
+      case 'outputs': {
+        if (scan.peekKind() === 'null') return scan.skip();
+        return scan.array((index) =>
+          scan.object((member) => {
+            if (member !== 'parameters') return scan.skip();
+            const read = readParameters(scan, `outputs[${index}].parameters`);
+            if (read?.isShared === true) sharesOutputs = true;
+            return read !== null;
+          }),
+        );
+      }
+      default:
+        return scan.skip();
+    }
+  });
+  if (scan.finish() && !hasTensors) scan.fail(`"${tensorKey}" is missing`);
+  if (scan.fault !== null) return null;
+  const { isSequence, timeoutUs } = parameters;
+  return { tensors, holes, id, isSequence, timeoutUs, sharesOutputs };
+}
+
+function readTensor(scan: JsonScanner, where: string, index: number, holes: Hole[]): Tensor | null {
+  let name: string | null = null;
+  let datatype: string | null = null;
+  let shape: readonly number[] | null = null;
+  let data: Measure | null = null;
+  let parameters: Parameters = NO_PARAMETERS;
+  const isRead = scan.object((key) => {
+    switch (key) {
+      case 'name':
+        return (name = scan.string()) !== null;
+      case 'datatype':
+        return (datatype = scan.string()) !== null;
+      case 'shape':
+        return (shape = readShape(scan, where, index, holes)) !== null;
+      case 'parameters':
+        parameters = readParameters(scan, `${where}.parameters`, index, holes) ?? NO_PARAMETERS;
+        return true;
+      case 'data': {
+        if (scan.peekKind() === 'null') return scan.skip();
+        if (scan.peekKind() !== 'array') return scan.fail(`${where}.data must be an array`);
+        data = scan.measure();
+        if (data === null) return false;
+        const kind = data.dims.length === 1 ? 'flat' : 'nested';
+        holes.push({ kind, tensor: index, start: data.start + 1, end: data.end - 1 });
+        return true;
+      }
+      default:
+        return scan.skip();
+    }
+  });
+  if (!isRead) return null;
+  return toTensor(scan, where, { name, datatype, shape, data, parameters });
+}
+
+interface TensorParts {
+  readonly name: string | null;
+  readonly datatype: string | null;
+  readonly shape: readonly number[] | null;
+  readonly data: Measure | null;
+  readonly parameters: Parameters;
+}
+
+function toTensor(scan: JsonScanner, where: string, parts: TensorParts): Tensor | null {
+  const { name, datatype, shape, data, parameters } = parts;
+  const { binaryBytes, isShared } = parameters;
+  if (name === null || datatype === null || shape === null) {
+    const missing = name === null ? 'name' : datatype === null ? 'datatype' : 'shape';
+    scan.fail(`${where}.${missing} is missing`);
+    return null;
+  }
+  const elements = shape.reduce((product, size) => product * size, 1);
+  const label = `${where} ${quote(name)}`;
+  if (!Number.isSafeInteger(elements)) scan.fail(`${label} has shape [${shape.join()}], more than 2^53 elements`);
+  else if (data !== null && binaryBytes !== null) scan.fail(`${label} has both "data" and "binary_data_size"`);
+  else if (data === null && binaryBytes === null && !isShared) scan.fail(`${label} has no data`);
+  else if (data !== null && data.leaves !== elements)
+    scan.fail(`${label} has shape [${shape.join()}], ${elements} elements, but its data has ${data.leaves}`);
+  return scan.fault === null ? { name, datatype, shape, elements, data, binaryBytes, isShared } : null;
+}
+
+function readShape(scan: JsonScanner, where: string, index: number, holes: Hole[]): readonly number[] | null {
+  const shape: number[] = [];
+  if (scan.peekKind() !== 'array') scan.fail(`${where}.shape must be an array`);
+  const isRead = scan.array((axis) => {
+    if (axis === RANK_MAX) return scan.fail(`${where}.shape has more than ${RANK_MAX} dimensions`);
+    scan.peekKind();
+    const start = scan.at;
+    const size = scan.count(`${where}.shape[${axis}]`);
+    if (size === null) return false;
+    if (axis === 0) holes.push({ kind: 'rows', tensor: index, start, end: scan.at });
+    return shape.push(size) > 0;
+  });
+  return isRead ? shape : null;
+}
+
+interface Parameters {
+  readonly binaryBytes: number | null;
+  readonly isShared: boolean;
+  readonly isSequence: boolean;
+  readonly timeoutUs: number | null;
+}
+
+const NO_PARAMETERS: Parameters = { binaryBytes: null, isShared: false, isSequence: false, timeoutUs: null };
+
+/** With `holes`, those of a tensor, whose `binary_data_size` is cut out. Null: a fault. */
+function readParameters(scan: JsonScanner, where: string, index = 0, holes: Hole[] | null = null): Parameters | null {
+  if (scan.peekKind() === 'null') return scan.skip() ? NO_PARAMETERS : null;
+  if (scan.peekKind() !== 'object') scan.fail(`${where} must be an object`);
+  let { binaryBytes, isShared, isSequence, timeoutUs } = NO_PARAMETERS;
+  const isRead = scan.object((key) => {
+    if (key.startsWith('shared_memory_')) isShared = true;
+    else if (key.startsWith('sequence_')) isSequence = true;
+    else if (key === 'timeout') {
+      const { numbers, kinds } = scan.measure() ?? {};
+      if (kinds === LEAF.number && numbers !== undefined && !numbers.hasFraction && numbers.least > 0)
+        timeoutUs = numbers.least;
+      return true;
+    } else if (key === 'binary_data_size' && holes !== null) {
+      scan.peekKind();
+      const start = scan.at;
+      binaryBytes = scan.count(`${where}.binary_data_size`);
+      holes.push({ kind: 'size', tensor: index, start, end: scan.at });
+      return binaryBytes !== null;
+    }
+    return scan.skip();
+  });
+  return isRead ? { binaryBytes, isShared, isSequence, timeoutUs } : null;
+}
+
+/** Binary tensors follow the JSON in the order in which it names them. */
+export function locateBinaries(tensors: readonly Tensor[], jsonBytes: number): BinarySpan[] {
+  const binaries: BinarySpan[] = [];
+  let at = jsonBytes;
+  for (const [tensor, { binaryBytes }] of tensors.entries()) {
+    if (binaryBytes === null) continue;
+    binaries.push({ tensor, start: at, end: at + binaryBytes });
+    at += binaryBytes;
+  }
+  return binaries;
+}
