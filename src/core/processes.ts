@@ -18,14 +18,16 @@ export type ToData =
 export type ToSupervisor =
   /** data: connections may be handed over; mind: started. */
   | { readonly kind: 'ready' }
+  /** data: has this connection, before it read a byte of it; the supervisor may let go of its own handle. */
+  | { readonly kind: 'accepted'; readonly id: number }
   /** data: traffic has been seen, so a mind is worth its memory. */
   | { readonly kind: 'start-mind' }
   | { readonly kind: 'relay'; readonly to: 'data' | 'mind'; readonly message: ToData | ToMind };
 
 /** supervisor -> child. */
 export type FromSupervisor =
-  /** data: with a socket handle. */
-  | { readonly kind: 'connection' }
+  /** data: with a socket handle; `id` counts up, and is answered by `accepted`. */
+  | { readonly kind: 'connection'; readonly id: number }
   | { readonly kind: 'drain' }
   | { readonly kind: 'mind'; readonly state: 'up' | 'down' }
   | { readonly kind: 'relayed'; readonly message: ToData | ToMind };

@@ -1,0 +1,156 @@
+// Whether a model may be batched at all, and how many items its engine takes: asked once in the background and kept.
+// V1 has one first dimension by definition; V2 must say so itself.
+import type { Clock } from '../../src/core/clock.ts';
+import type { ModelConfig } from '../../src/core/agent-config.ts';
+import type { Protocol } from '../../src/core/completion.ts';
+
+/** What is known of one model and version. */
+export interface BatchWord {
+  readonly isBatchable: boolean;
+  /** Why, in a few words, for status and logs. */
+  readonly reason: string;
+  /** The engine's own maximum in items; null when it names none. */
+  readonly maxItems: number | null;
+}
+
+/** A small GET to the model server: the parsed JSON of a 200, else null with the status (0: no answer). */
+export type FetchJson = (path: string) => Promise<{ readonly status: number; readonly json: unknown }>;
+
+export interface BatchabilityOptions {
+  readonly models: Readonly<Record<string, ModelConfig>>;
+  readonly fetchJson: FetchJson;
+  readonly clock: Clock;
+}
+
+export interface Batchability {
+  /** Answers at once from what is known; asks the model server in the background when that is nothing or old. */
+  look(protocol: Protocol, model: string, version: string | null): BatchWord;
+  /** The least maximum known for the model over its versions; Infinity when none is known. */
+  maxItems(model: string): number;
+  /** An answer showed that joined calls do not work for this model. */
+  markUnbatchable(model: string, reason: string): void;
+  /** The model was loaded or unloaded: what was known may no longer hold. */
+  forget(model: string): void;
+}
+
+/** A model may be reloaded with other shapes behind our back; a minute of the old answer is bearable. */
+const KNOWN_MS = 60_000;
+const RETRY_MIN_MS = 1_000;
+const RETRY_MAX_MS = 60_000;
+const ENTRIES_MAX = 1_000;
+
+const UNKNOWN: BatchWord = { isBatchable: false, reason: 'metadata not known yet', maxItems: null };
+
+interface Entry {
+  word: BatchWord;
+  expiresMs: number;
+  isAsking: boolean;
+  failures: number;
+}
+
+export function createBatchability({ models, fetchJson, clock }: BatchabilityOptions): Batchability {
+  const entries = new Map<string, Map<string, Entry>>();
+  const learned = new Map<string, string>();
+  let count = 0;
+
+  const ask = (model: string, version: string | null, entry: Entry): void => {
+    entry.isAsking = true;
+    void askModel(fetchJson, model, version).then((word) => {
+      entry.isAsking = false;
+      if (word === null) {
+        entry.failures += 1;
+        entry.expiresMs = clock.nowMs() + Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** (entry.failures - 1));
+        return;
+      }
+      entry.failures = 0;
+      entry.word = word;
+      entry.expiresMs = clock.nowMs() + KNOWN_MS;
+    });
+  };
+
+  const lookV2 = (model: string, version: string | null): BatchWord => {
+    const versions = entries.get(model) ?? new Map<string, Entry>();
+    let entry = versions.get(version ?? '');
+    if (entry === undefined) {
+      // Names come from callers, so their number is bounded; past it nothing is asked and nothing batched.
+      if (count >= ENTRIES_MAX) return UNKNOWN;
+      count += 1;
+      entry = { word: UNKNOWN, expiresMs: 0, isAsking: false, failures: 0 };
+      versions.set(version ?? '', entry);
+      entries.set(model, versions);
+    }
+    if (!entry.isAsking && clock.nowMs() >= entry.expiresMs) ask(model, version, entry);
+    return entry.word;
+  };
+
+  return {
+    look(protocol, model, version) {
+      const configured = Object.hasOwn(models, model) ? models[model] : undefined;
+      if (configured?.batchable === false) return toWord(false, 'configured');
+      const fault = learned.get(model);
+      if (fault !== undefined) return toWord(false, fault);
+      if (protocol === 'v1') return toWord(true, 'protocol');
+      if (protocol !== 'v2') return toWord(false, 'protocol');
+      const word = lookV2(model, version);
+      return configured?.batchable === true ? toWord(true, 'configured', word.maxItems) : word;
+    },
+    maxItems(model) {
+      let least = Object.hasOwn(models, model) ? (models[model]?.maxBatchSize ?? Infinity) : Infinity;
+      for (const { word } of entries.get(model)?.values() ?? []) least = Math.min(least, word.maxItems ?? Infinity);
+      return least;
+    },
+    markUnbatchable(model, reason) {
+      if (learned.size < ENTRIES_MAX) learned.set(model, reason);
+    },
+    forget(model) {
+      learned.delete(model);
+      for (const entry of entries.get(model)?.values() ?? []) {
+        entry.expiresMs = 0;
+        entry.word = UNKNOWN;
+      }
+    },
+  };
+}
+
+/** Null: no usable answer, ask again later. */
+async function askModel(fetchJson: FetchJson, model: string, version: string | null): Promise<BatchWord | null> {
+  const path = `/v2/models/${model}${version === null ? '' : `/versions/${version}`}`;
+  try {
+    // Triton's own configuration is an extension: elsewhere it is a 404, and the metadata decides.
+    const config = await fetchJson(`${path}/config`);
+    const max = config.status === 200 ? readMaxBatchSize(config.json) : null;
+    if (max !== null && max > 0) return toWord(true, 'max_batch_size', max);
+    const metadata = await fetchJson(path);
+    if (metadata.status !== 200) return null;
+    return isFirstDimensionFree(metadata.json)
+      ? toWord(true, 'metadata')
+      : toWord(false, 'metadata names a fixed first dimension');
+  } catch {
+    // No answer is an answer here: not batched until there is one.
+    return null;
+  }
+}
+
+/** `max_batch_size` of a Triton configuration; null when the document has none. */
+export function readMaxBatchSize(json: unknown): number | null {
+  const max = (json as { max_batch_size?: unknown } | null)?.max_batch_size;
+  return typeof max === 'number' && Number.isInteger(max) ? max : null;
+}
+
+/** True when there are inputs and outputs and each leaves its first dimension open (-1). */
+export function isFirstDimensionFree(json: unknown): boolean {
+  const metadata = json as { inputs?: unknown; outputs?: unknown } | null;
+  const isFree = (tensors: unknown): boolean =>
+    Array.isArray(tensors) &&
+    tensors.length > 0 &&
+    tensors.every((tensor: { shape?: unknown } | null) => {
+      const shape = tensor?.shape;
+      // Some servers write dimensions as strings, as protobuf's JSON does with 64-bit numbers.
+      return Array.isArray(shape) && Number(shape[0]) === -1;
+    });
+  return isFree(metadata?.inputs) && isFree(metadata?.outputs);
+}
+
+function toWord(isBatchable: boolean, reason: string, maxItems: number | null = null): BatchWord {
+  return { isBatchable, reason, maxItems };
+}

@@ -1,0 +1,182 @@
+// The only place that speaks to the model server. One call: one connection of the pool, one answer, one ending.
+import { Pool } from 'undici';
+import type { Dispatcher } from 'undici';
+import type { Readable } from 'node:stream';
+import { readAnswerHeaders, type AnswerHeaders } from './headers.ts';
+
+/** One call as it is written; `headers` are flat pairs made by us, without framing. */
+export interface CallRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: readonly string[];
+  readonly body: Buffer | Readable | null;
+}
+
+export type CallFault =
+  /** no connection: nothing was sent */
+  | 'unreachable'
+  /** no first byte, or a silent body, for too long */
+  | 'timeout'
+  /** reset, truncated, not HTTP, or framing we do not pass on */
+  | 'broken'
+  /** our own `abort` */
+  | 'aborted'
+  /** the caller's request cannot be written as HTTP */
+  | 'unsendable';
+
+export interface AnswerHead extends AnswerHeaders {
+  readonly status: number;
+  readonly statusText: string;
+}
+
+/** Who takes the answer. Exactly one of `ended` and `failed` is called, once, last. */
+export interface AnswerReceiver {
+  head(head: AnswerHead): void;
+  /** False: pause until `call.resume()`. */
+  data(chunk: Buffer): boolean;
+  ended(): void;
+  failed(fault: CallFault): void;
+}
+
+/** A call under way. */
+export interface Call {
+  /** Frees the connection at once, also while paused or waiting for a connection. */
+  abort(): void;
+  resume(): void;
+}
+
+export interface Upstream {
+  call(request: CallRequest, receiver: AnswerReceiver): Call;
+  /** Ends all connections; calls under way fail. */
+  close(): Promise<void>;
+}
+
+export interface UpstreamOptions {
+  /** `http://127.0.0.1:8000` */
+  readonly origin: string;
+  /** No first byte, or no further byte, for so long: timeout. 0: never. */
+  readonly timeoutMs: number;
+}
+
+const HEADER_BYTES_MAX = 16_384;
+const CONNECT_TIMEOUT_MS = 1_000;
+/** Below the idle timeouts of the model servers in use (uvicorn 5 s), so that we close first: else a call may meet a closing socket. */
+const KEEP_ALIVE_MS = 4_000;
+/** A connection refused by a full backlog is there again a moment later; a server that is down stays down. */
+const RETRY_AFTER_MS = 20;
+
+export function createUpstream({ origin, timeoutMs }: UpstreamOptions): Upstream {
+  const pool = new Pool(origin, {
+    // The limits above the pool bound calls in flight. A queue here would hide waiting from every measurement, and a
+    // waiting call could not be aborted.
+    connections: null,
+    pipelining: 1,
+    strictContentLength: true,
+    maxHeaderSize: HEADER_BYTES_MAX,
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    keepAliveMaxTimeout: 600_000,
+    allowH2: false,
+  });
+  return {
+    call(request, receiver) {
+      const call = new PoolCall(pool, request, receiver);
+      call.start();
+      return call;
+    },
+    close: () => pool.destroy(),
+  };
+}
+
+/** undici's raw handler: no promise and no stream object between the socket and the receiver. */
+class PoolCall implements Call, Dispatcher.DispatchHandler {
+  readonly #pool: Pool;
+  readonly #request: CallRequest;
+  readonly #receiver: AnswerReceiver;
+  #controller: Dispatcher.DispatchController | null = null;
+  #fault: CallFault | null = null;
+  #isDone = false;
+  #hasRetried = false;
+
+  constructor(pool: Pool, request: CallRequest, receiver: AnswerReceiver) {
+    this.#pool = pool;
+    this.#request = request;
+    this.#receiver = receiver;
+  }
+
+  start(): void {
+    const { method, path, headers, body } = this.#request;
+    // undici copies the list, it never writes to it.
+    this.#pool.dispatch({ method, path, headers: headers as string[], body }, this);
+  }
+
+  abort(): void {
+    this.#fail('aborted');
+  }
+
+  resume(): void {
+    this.#controller?.resume();
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    // Aborted while it waited for its connection: the connection is new and unused, and is given up.
+    if (this.#isDone) controller.abort(new Error('aborted'));
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    _headers: unknown,
+    statusText: string = '',
+  ): void {
+    // 1xx stays on its own hop: nobody behind us asked for it.
+    if (status < 200 || this.#isDone) return;
+    const headers = readAnswerHeaders((controller.rawHeaders ?? []) as (Buffer | string)[]);
+    if (!headers.isSound) this.#fail('broken');
+    else this.#receiver.head({ status, statusText, ...headers });
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (!this.#isDone && !this.#receiver.data(chunk)) controller.pause();
+  }
+
+  onResponseEnd(): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    this.#receiver.ended();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    if (this.#isDone) return;
+    // No onRequestStart: not one byte was written, so sending it again cannot run it twice.
+    const wasSent = this.#controller !== null;
+    const fault = this.#fault ?? toFault(error, wasSent);
+    if (fault === 'unreachable' && !this.#hasRetried && !(this.#request.body as Readable | null)?.readable) {
+      this.#hasRetried = true;
+      setTimeout(() => {
+        if (!this.#isDone) this.start();
+      }, RETRY_AFTER_MS);
+      return;
+    }
+    this.#isDone = true;
+    this.#receiver.failed(fault);
+  }
+
+  #fail(fault: CallFault): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    this.#fault = fault;
+    this.#controller?.abort(new Error(fault));
+    this.#receiver.failed(fault);
+  }
+}
+
+function toFault(error: Error, wasSent: boolean): CallFault {
+  const code = (error as { code?: string }).code ?? '';
+  if (code === 'UND_ERR_INVALID_ARG' || code === 'UND_ERR_NOT_SUPPORTED') return 'unsendable';
+  if (!wasSent) return 'unreachable';
+  return code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT' ? 'timeout' : 'broken';
+}

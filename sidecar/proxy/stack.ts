@@ -1,0 +1,260 @@
+// The request path, layer by layer, in the order in which they run. Each line says why it stands where it stands:
+//
+//   1. refuse    framing first: nothing below may trust where a request ends            framing.ts
+//   2. classify  the model and the headers that matter; before the body, so that a
+//                stream is never collected                                               classify.ts, batchability.ts
+//   3. collect   the whole body before the upstream is touched: a caller that breaks
+//                off has then cost the model nothing                                     body.ts
+//   4. admit     before queueing: work that would end too late is refused while its
+//                caller can still go elsewhere                                           lane.ts
+//   5. settings  read once per batch, so that a batch is served under one version        lane.ts
+//   6. batch     above the limit: waiting for a place is what fills batches              batch.ts
+//   7. limit     below the batch: it counts upstream calls, which is what an engine feels   limit.ts
+//   8. forward   one call on one connection                                              forward.ts
+//   9. split     each caller gets its own part                                           joined.ts
+//  10. answer    the one place that settles: every path above ends here, once            answer.ts, respond.ts
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { monotonicClock, type Clock } from '../../src/core/clock.ts';
+import type { AgentConfig } from '../../src/core/agent-config.ts';
+import type { CompletionSink } from '../../src/core/completion.ts';
+import type { Logger } from '../../src/core/log.ts';
+import { createRandom } from '../../src/core/random.ts';
+import type { SettingsVersion } from '../../src/core/settings.ts';
+import type { Route } from '../../src/wire/codec.ts';
+import { openaiModel } from '../../src/wire/openai.ts';
+import { matchRoute } from '../../src/wire/route.ts';
+import { createBatchability, type Batchability } from './batchability.ts';
+import { collectBody, toBodyStream, type BodyBudget } from './body.ts';
+import { readInference, readUrgency, toKeyNames } from './classify.ts';
+import { callAlone, Driver } from './driver.ts';
+import { Exchange, type Mood } from './exchange.ts';
+import { createUpstream, type Upstream } from './forward.ts';
+import { checkFraming } from './framing.ts';
+import { readRequestHeaders } from './headers.ts';
+import { createLane } from './lane.ts';
+import { EngineGate } from './limit.ts';
+import { Models, OTHER_MODEL, type ModelLane } from './models.ts';
+import { fetchJson } from './probe.ts';
+import { respondFault } from './respond.ts';
+import type { Lane } from './waiting.ts';
+
+/** What the proxy is told by the rooms around it. Read per request or per batch, so a change holds at once. */
+export interface ProxyOptions {
+  readonly config: AgentConfig;
+  readonly sink: CompletionSink;
+  readonly log: Logger;
+  /** The settings of a model, read once per batch; `model` may be `other`. */
+  readonly settings: (model: string) => SettingsVersion;
+  /** The latency target of a model, ms; null while none is known. */
+  readonly slaMs: (model: string) => number | null;
+  readonly clock?: Clock;
+  /** Seed of the jitter in `Retry-After`. */
+  readonly seed?: number;
+  /** The model server; by default the pool of `config.upstream`. */
+  readonly upstream?: Upstream;
+}
+
+/** One model as the proxy sees it now. */
+export interface LaneStatus {
+  readonly model: string;
+  readonly queuedRequests: number;
+  readonly queuedItems: number;
+  readonly inflight: number;
+  /** How long the oldest waiting request has waited, ms; 0 when none waits. */
+  readonly oldestWaitMs: number;
+}
+
+export interface Proxy {
+  /** Serves one request; never throws, settles it exactly once. */
+  handle(request: IncomingMessage, response: ServerResponse): void;
+  /** Pass-through from the next request on; what waits leaves at once. Keeps the framing law. */
+  setBypassed(isBypassed: boolean): void;
+  /** Settings were changed: what waits is looked at again. */
+  settingsChanged(): void;
+  /** Batches no longer wait, answers close their connections. Requests are still taken. */
+  drain(): void;
+  /** Arrivals are refused from now on. */
+  close(): void;
+  /** Ends everything, calls under way included. */
+  stop(): Promise<void>;
+  /** Requests taken and not yet ended. */
+  readonly openRequests: number;
+  readonly isBypassed: boolean;
+  lanes(): LaneStatus[];
+  /** Whether and why a model is batched. */
+  readonly batchability: Batchability;
+}
+
+const RELOAD = /^\/v2\/repository\/models\/([^/?]+)\/(?:un)?load(?:\?|$)/;
+/** Bodies of all requests in memory: room for many ordinary and some of the largest. */
+const BUDGET_BYTES_MIN = 256 << 20;
+/** A joined answer may be larger than any one request. */
+const ANSWER_LIMIT_FACTOR = 8;
+
+export function createProxy(options: ProxyOptions): Proxy {
+  const { config, sink, log, clock = monotonicClock, seed = 1 } = options;
+  const { bodyBytes, queueRequests, concurrency, upstreamTimeoutMs } = config.limits;
+  const upstream = options.upstream ?? createUpstream({ origin: config.upstream, timeoutMs: upstreamTimeoutMs });
+  const mood: Mood = { isDraining: false, isBypassed: false };
+  const budget: BodyBudget = { usedBytes: 0, maxBytes: Math.max(BUDGET_BYTES_MIN, 4 * bodyBytes) };
+  const keyNames = toKeyNames(config.batch.keyHeaders);
+  const random = createRandom(seed);
+  const batchability = createBatchability({
+    models: config.models,
+    fetchJson: (path) => fetchJson(upstream, path),
+    clock,
+  });
+  const gate = new EngineGate<Lane<Exchange>>(concurrency);
+  const models = new Models((model) => {
+    const lane = createLane<Exchange>({
+      model,
+      settings: () => options.settings(model),
+      maxBatchSize: () => batchability.maxItems(model),
+      sla: () => options.slaMs(model),
+      gate,
+      queueRequests,
+      random: random.fork(model),
+      bypass: () => mood.isBypassed,
+    });
+    if (mood.isDraining) lane.drain();
+    return lane;
+  }, Object.keys(config.models));
+  const answerBytesMax = ANSWER_LIMIT_FACTOR * bodyBytes;
+  const driver = new Driver({ models, gate, upstream, batchability, clock, sink, log, answerBytesMax });
+  let openRequests = 0;
+
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    // 1. refuse
+    const fault = checkFraming(request, bodyBytes);
+    // 2. classify
+    const route = matchRoute(request.method ?? 'GET', request.url ?? '/');
+    const headers = readRequestHeaders(request.rawHeaders, request.headers.connection, keyNames);
+    const isInference = route.verb !== 'other';
+    // A path of no known protocol may still be an inference: it is counted, but never queued.
+    const isCounted = isInference || (request.method === 'POST' && route.protocol === 'other');
+    const label = isCounted ? OTHER_MODEL : null;
+    const exchange = new Exchange({ request, response, route, headers, label, clock, sink, budget, mood });
+    if (fault === null && isInference && route.model !== null) exchange.label = models.laneOf(route.model).label;
+    exchange.isBypassed = mood.isBypassed;
+    openRequests += 1;
+    response.on('close', () => {
+      openRequests -= 1;
+      const { onLeave } = exchange;
+      // The answer is not finished: the caller left.
+      if (exchange.settle(0, 'cancelled', 'ignored')) onLeave?.(exchange);
+    });
+    if (fault !== null) {
+      respondFault(exchange, { kind: 'bad-request', ...fault });
+      return;
+    }
+    readUrgency(exchange);
+    if (!isInference || mood.isBypassed) {
+      passThrough(exchange);
+      return;
+    }
+    // 3. collect
+    collectBody(request, bodyBytes, budget, (collected) => {
+      if (exchange.isSettled) return;
+      switch (collected.kind) {
+        case 'cut':
+          exchange.settle(0, 'cancelled', 'ignored');
+          response.destroy();
+          return;
+        case 'too-large':
+          respondFault(exchange, tooLarge(bodyBytes));
+          return;
+        case 'whole':
+          exchange.setBody(collected.body);
+          admit(exchange);
+          return;
+        default:
+          collected satisfies never;
+      }
+    });
+  };
+
+  const admit = (exchange: Exchange): void => {
+    const { route } = exchange;
+    const entry = models.laneOf(toModelName(route, exchange.body));
+    exchange.label = entry.label;
+    if (route.verb === 'infer') readInference(exchange, mayBatch(route, entry));
+    exchange.reportArrival();
+    // 4. to 10.
+    driver.admit(entry, exchange);
+  };
+
+  /** Everything that is no inference, and everything in bypass: streamed both ways, no queue, no limit. */
+  const passThrough = (exchange: Exchange): void => {
+    const { request, route } = exchange;
+    const hasBody = request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length']) > 0;
+    let body: ReturnType<typeof toBodyStream> | null = null;
+    if (hasBody) {
+      body = toBodyStream(request, bodyBytes, () => respondFault(exchange, tooLarge(bodyBytes)));
+      const length = request.headers['content-length'];
+      if (length !== undefined) exchange.requestBytes = Number(length);
+    } else request.resume();
+    exchange.stage = 'sent';
+    exchange.sentMs = exchange.callStartedMs = clock.nowMs();
+    exchange.reportArrival();
+    noteReload(request);
+    const call = callAlone(upstream, exchange, exchange.sentMs, () => undefined, body);
+    if (!exchange.isSettled) exchange.onLeave = () => call.abort();
+  };
+
+  /** In the shared lane nothing is batched: the engine's own maximum is kept per model. */
+  const mayBatch = ({ protocol, model, version }: Route, { label }: ModelLane): boolean =>
+    model !== null && model === label && batchability.look(protocol, model, version).isBatchable;
+
+  /** A model that is loaded or unloaded through us may come back with other shapes. */
+  const noteReload = ({ method, url = '' }: IncomingMessage): void => {
+    const model = method === 'POST' ? RELOAD.exec(url)?.[1] : undefined;
+    if (model !== undefined) batchability.forget(model);
+  };
+
+  return {
+    handle,
+    setBypassed(isBypassed) {
+      mood.isBypassed = isBypassed;
+      driver.pumpAll();
+    },
+    settingsChanged: () => driver.pumpAll(),
+    drain() {
+      mood.isDraining = true;
+      driver.drain();
+    },
+    close() {
+      for (const { lane } of models.all()) lane.close();
+    },
+    async stop() {
+      driver.stop();
+      await upstream.close();
+    },
+    get openRequests() {
+      return openRequests;
+    },
+    get isBypassed() {
+      return mood.isBypassed;
+    },
+    lanes: () => [...models.all()].map((entry) => toStatus(entry.label, entry.lane, clock.nowMs())),
+    batchability,
+  };
+}
+
+function toStatus(model: string, lane: ReturnType<typeof createLane>, nowMs: number): LaneStatus {
+  return {
+    model,
+    queuedRequests: lane.queuedRequests,
+    queuedItems: lane.queuedItems,
+    inflight: lane.inflight,
+    oldestWaitMs: lane.oldestArrivedMs === null ? 0 : nowMs - lane.oldestArrivedMs,
+  };
+}
+
+/** OpenAI names the model in the body; where nothing does, the protocol's name will do as a label. */
+function toModelName(route: Route, body: Buffer): string {
+  return route.model ?? (route.protocol === 'openai' ? openaiModel(body) : null) ?? route.protocol;
+}
+
+function tooLarge(bodyBytes: number): { kind: 'bad-request'; status: 413; reason: string } {
+  return { kind: 'bad-request', status: 413, reason: `the body is over the limit of ${bodyBytes} bytes` };
+}
