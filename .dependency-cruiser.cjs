@@ -10,6 +10,7 @@ const rooms = [
   ['^src/config/', src('core'), ['typebox', 'yaml']],
   ['^src/api/', src('core', 'config'), ['typebox', 'yaml']],
   ['^src/wire/', src('core'), []],
+  ['^src/telemetry/[^/]+$', src('core', 'telemetry'), []],
   ['^src/telemetry/accelerator/', src('core', 'telemetry'), ['execa', 'undici']],
   ['^src/telemetry/host/', src('core', 'telemetry'), ['systeminformation']],
   ['^src/telemetry/engine/', src('core', 'telemetry'), ['undici']],
