@@ -3,6 +3,7 @@
 import { isUtf8 } from 'node:buffer';
 import { isSpace } from './json-number.ts';
 import { scanString } from './json-string.ts';
+import { toCommonWord } from './json-words.ts';
 import { createTally, DEPTH_MAX, skipSpace, walkValue, type Tally } from './json-value.ts';
 
 /** Bytes [start, end) of a body. */
@@ -37,13 +38,15 @@ export class JsonScanner {
   fault: string | null = null;
   readonly #bytes: Buffer;
   readonly #isStrict: boolean;
+  /** What skipped values are tallied into; nobody reads it. */
+  readonly #scratch = createTally();
   #at = 0;
   #depth = 0;
 
   constructor(body: Buffer, rule: 'strict' | 'lenient') {
     let end = body.length;
     while (end > 0 && isSpace(body[end - 1]!)) end--;
-    const bytes = body.subarray(0, end);
+    const bytes = end === body.length ? body : body.subarray(0, end);
     this.#bytes = bytes;
     this.#isStrict = rule === 'strict';
     if (end === 0) this.fail('it is empty');
@@ -73,7 +76,7 @@ export class JsonScanner {
   object(visit: (key: string, keyStart: number) => boolean): boolean {
     if (!this.#open(OPEN_OBJECT)) return false;
     if (this.#peek() === CLOSE_OBJECT) return this.#close();
-    const seen = new Set<string>();
+    const seen = new Keys();
     for (;;) {
       this.#peek();
       const keyStart = this.#at;
@@ -81,9 +84,8 @@ export class JsonScanner {
       if (key === null) return false;
       if (this.#peek() !== COLON) return this.#unexpected();
       this.#at++;
-      if (seen.has(key)) return this.fail(`key ${quote(key)} comes twice`);
-      if (seen.size === KEYS_MAX) return this.fail(`an object has more than ${KEYS_MAX} keys`);
-      seen.add(key);
+      if (!seen.add(key)) return this.fail(`key ${quote(key)} comes twice`);
+      if (seen.size > KEYS_MAX) return this.fail(`an object has more than ${KEYS_MAX} keys`);
       if (!visit(key, keyStart) || this.fault !== null) return false;
       const byte = this.#peek();
       if (byte === CLOSE_OBJECT) return this.#close();
@@ -132,13 +134,14 @@ export class JsonScanner {
     this.#peek();
     const start = this.#at;
     if (!this.#walk(tally)) return null;
-    return { start, end: this.#at, ...tally };
+    const { dims, leafLevel, isRegular, leaves, kinds, numbers } = tally;
+    return { start, end: this.#at, dims, leafLevel, isRegular, leaves, kinds, numbers };
   }
 
   /** Validates any value and steps over it. */
   skip(): boolean {
     this.#peek();
-    return this.#walk(createTally());
+    return this.#walk(this.#scratch);
   }
 
   /** Reads a string, decoded. Null: a fault. */
@@ -155,19 +158,23 @@ export class JsonScanner {
       this.#unexpected();
       return null;
     }
+    const word = toCommonWord(bytes, start + 1, end - 1);
+    if (word !== null) return word;
     const text = bytes.toString('utf8', start + 1, end - 1);
     return text.includes('\\') ? String(JSON.parse(`"${text}"`)) : text;
   }
 
-  /** Reads a whole number in plain digits, 0..2^53-1. Null: a fault, which names `what`. */
-  count(what: string): number | null {
-    const measured = this.measure();
-    if (measured === null) return null;
-    const text = this.#bytes.toString('latin1', measured.start, Math.min(measured.end, measured.start + 20));
-    const value = /^(?:0|[1-9][0-9]*)$/.test(text) ? Number(text) : -1;
-    if (value >= 0 && Number.isSafeInteger(value)) return value;
-    this.fail(`${what} must be a whole number from 0 to 2^53-1, got ${quote(text)}`);
-    return null;
+  /** Reads a whole number in plain digits, 0..2^53-1. Null: it is something else, for the caller to name in a fault. */
+  count(): number | null {
+    this.#peek();
+    const start = this.#at;
+    if (!this.#walk(this.#scratch)) return null;
+    let value = 0;
+    for (let i = start; i < this.#at; i++) {
+      const digit = this.#bytes[i]! - 0x30;
+      value = digit >= 0 && digit <= 9 ? value * 10 + digit : Number.NaN;
+    }
+    return Number.isSafeInteger(value) ? value : null;
   }
 
   #peek(): number {
@@ -202,6 +209,27 @@ export class JsonScanner {
   #unexpected(): false {
     const byte = this.#at < this.#bytes.length ? quote(String.fromCharCode(this.#bytes[this.#at]!)) : 'the end';
     return this.fail(`${byte} at byte ${this.#at} is not valid JSON there (or is nested deeper than ${DEPTH_MAX})`);
+  }
+}
+
+/** So many keys are compared one by one before a set pays. */
+const KEYS_FEW = 16;
+
+/** The keys of one object; small ones, the rule, never build a set. */
+class Keys {
+  readonly #few: string[] = [];
+  #many: Set<string> | null = null;
+
+  get size(): number {
+    return this.#many?.size ?? this.#few.length;
+  }
+
+  /** False when it was there. */
+  add(key: string): boolean {
+    if (this.#many !== null) return !this.#many.has(key) && this.#many.add(key).size > 0;
+    if (this.#few.includes(key)) return false;
+    if (this.#few.push(key) > KEYS_FEW) this.#many = new Set(this.#few);
+    return true;
   }
 }
 

@@ -51,7 +51,7 @@ export function splitV2(body: Buffer, headers: HeaderView, members: readonly Par
       const data = dataSlices[hole.tensor]?.[index];
       switch (hole.kind) {
         case 'id':
-          if (member.id !== null) chunks.push(member.id);
+          if (member.id !== null) chunks.push(member.body.subarray(member.id.start, member.id.end));
           return;
         case 'rows':
           chunks.push(Buffer.from(String(member.items)));

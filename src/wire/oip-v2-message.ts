@@ -64,14 +64,14 @@ export function readMessage(scan: JsonScanner, side: 'request' | 'answer'): Mess
         return true;
       }
       case 'parameters': {
-        parameters = readParameters(scan, 'parameters') ?? NO_PARAMETERS;
+        parameters = readParameters(scan) ?? NO_PARAMETERS;
         return scan.fault === null;
       }
       case tensorKey: {
         hasTensors = true;
         return scan.array((index) => {
           if (index === TENSORS_MAX) return scan.fail(`"${tensorKey}" has more than ${TENSORS_MAX} tensors`);
-          const tensor = readTensor(scan, `${tensorKey}[${index}]`, index, holes);
+          const tensor = readTensor(scan, tensorKey, index, holes);
           if (tensor === null) return false;
           if (names.has(tensor.name)) return scan.fail(`"${tensorKey}" has ${quote(tensor.name)} twice`);
           names.add(tensor.name);
@@ -80,10 +80,10 @@ export function readMessage(scan: JsonScanner, side: 'request' | 'answer'): Mess
       }
       case 'outputs': {
         if (scan.peekKind() === 'null') return scan.skip();
-        return scan.array((index) =>
+        return scan.array(() =>
           scan.object((member) => {
             if (member !== 'parameters') return scan.skip();
-            const read = readParameters(scan, `outputs[${index}].parameters`);
+            const read = readParameters(scan);
             if (read?.isShared === true) sharesOutputs = true;
             return read !== null;
           }),
@@ -99,7 +99,7 @@ export function readMessage(scan: JsonScanner, side: 'request' | 'answer'): Mess
   return { tensors, holes, id, isSequence, timeoutUs, sharesOutputs };
 }
 
-function readTensor(scan: JsonScanner, where: string, index: number, holes: Hole[]): Tensor | null {
+function readTensor(scan: JsonScanner, tensorKey: string, index: number, holes: Hole[]): Tensor | null {
   let name: string | null = null;
   let datatype: string | null = null;
   let shape: readonly number[] | null = null;
@@ -112,13 +112,13 @@ function readTensor(scan: JsonScanner, where: string, index: number, holes: Hole
       case 'datatype':
         return (datatype = scan.string()) !== null;
       case 'shape':
-        return (shape = readShape(scan, where, index, holes)) !== null;
+        return (shape = readShape(scan, index, holes)) !== null;
       case 'parameters':
-        parameters = readParameters(scan, `${where}.parameters`, index, holes) ?? NO_PARAMETERS;
-        return true;
+        parameters = readParameters(scan, index, holes) ?? NO_PARAMETERS;
+        return scan.fault === null;
       case 'data': {
         if (scan.peekKind() === 'null') return scan.skip();
-        if (scan.peekKind() !== 'array') return scan.fail(`${where}.data must be an array`);
+        if (scan.peekKind() !== 'array') return scan.fail('its "data" must be an array');
         data = scan.measure();
         if (data === null) return false;
         const kind = data.dims.length === 1 ? 'flat' : 'nested';
@@ -129,8 +129,11 @@ function readTensor(scan: JsonScanner, where: string, index: number, holes: Hole
         return scan.skip();
     }
   });
-  if (!isRead) return null;
-  return toTensor(scan, where, { name, datatype, shape, data, parameters });
+  const tensor = isRead ? toTensor(scan, { name, datatype, shape, data, parameters }) : null;
+  // labels are made only where a fault needs them: this is the hot path of small requests
+  if (tensor === null && name !== null) scan.fault = `${tensorKey}[${index}] ${quote(name)}: ${scan.fault}`;
+  else if (tensor === null) scan.fault = `${tensorKey}[${index}]: ${scan.fault}`;
+  return tensor;
 }
 
 interface TensorParts {
@@ -141,33 +144,32 @@ interface TensorParts {
   readonly parameters: Parameters;
 }
 
-function toTensor(scan: JsonScanner, where: string, parts: TensorParts): Tensor | null {
+function toTensor(scan: JsonScanner, parts: TensorParts): Tensor | null {
   const { name, datatype, shape, data, parameters } = parts;
   const { binaryBytes, isShared } = parameters;
   if (name === null || datatype === null || shape === null) {
-    const missing = name === null ? 'name' : datatype === null ? 'datatype' : 'shape';
-    scan.fail(`${where}.${missing} is missing`);
+    scan.fail(`it has no "${name === null ? 'name' : datatype === null ? 'datatype' : 'shape'}"`);
     return null;
   }
-  const elements = shape.reduce((product, size) => product * size, 1);
-  const label = `${where} ${quote(name)}`;
-  if (!Number.isSafeInteger(elements)) scan.fail(`${label} has shape [${shape.join()}], more than 2^53 elements`);
-  else if (data !== null && binaryBytes !== null) scan.fail(`${label} has both "data" and "binary_data_size"`);
-  else if (data === null && binaryBytes === null && !isShared) scan.fail(`${label} has no data`);
+  let elements = 1;
+  for (const size of shape) elements *= size;
+  if (!Number.isSafeInteger(elements)) scan.fail(`its shape [${shape.join()}] is more than 2^53 elements`);
+  else if (data !== null && binaryBytes !== null) scan.fail('it has both "data" and "binary_data_size"');
+  else if (data === null && binaryBytes === null && !isShared) scan.fail('it has no data');
   else if (data !== null && data.leaves !== elements)
-    scan.fail(`${label} has shape [${shape.join()}], ${elements} elements, but its data has ${data.leaves}`);
+    scan.fail(`its shape [${shape.join()}] is ${elements} elements, but its data has ${data.leaves}`);
   return scan.fault === null ? { name, datatype, shape, elements, data, binaryBytes, isShared } : null;
 }
 
-function readShape(scan: JsonScanner, where: string, index: number, holes: Hole[]): readonly number[] | null {
+function readShape(scan: JsonScanner, index: number, holes: Hole[]): readonly number[] | null {
   const shape: number[] = [];
-  if (scan.peekKind() !== 'array') scan.fail(`${where}.shape must be an array`);
+  if (scan.peekKind() !== 'array') scan.fail('its "shape" must be an array');
   const isRead = scan.array((axis) => {
-    if (axis === RANK_MAX) return scan.fail(`${where}.shape has more than ${RANK_MAX} dimensions`);
+    if (axis === RANK_MAX) return scan.fail(`its shape has more than ${RANK_MAX} dimensions`);
     scan.peekKind();
     const start = scan.at;
-    const size = scan.count(`${where}.shape[${axis}]`);
-    if (size === null) return false;
+    const size = scan.count();
+    if (size === null) return scan.fail(`dimension ${axis} of its shape is no whole number from 0 to 2^53-1`);
     if (axis === 0) holes.push({ kind: 'rows', tensor: index, start, end: scan.at });
     return shape.push(size) > 0;
   });
@@ -184,9 +186,9 @@ interface Parameters {
 const NO_PARAMETERS: Parameters = { binaryBytes: null, isShared: false, isSequence: false, timeoutUs: null };
 
 /** With `holes`, those of a tensor, whose `binary_data_size` is cut out. Null: a fault. */
-function readParameters(scan: JsonScanner, where: string, index = 0, holes: Hole[] | null = null): Parameters | null {
+function readParameters(scan: JsonScanner, index = 0, holes: Hole[] | null = null): Parameters | null {
   if (scan.peekKind() === 'null') return scan.skip() ? NO_PARAMETERS : null;
-  if (scan.peekKind() !== 'object') scan.fail(`${where} must be an object`);
+  if (scan.peekKind() !== 'object') scan.fail('"parameters" must be an object');
   let { binaryBytes, isShared, isSequence, timeoutUs } = NO_PARAMETERS;
   const isRead = scan.object((key) => {
     if (key.startsWith('shared_memory_')) isShared = true;
@@ -199,9 +201,10 @@ function readParameters(scan: JsonScanner, where: string, index = 0, holes: Hole
     } else if (key === 'binary_data_size' && holes !== null) {
       scan.peekKind();
       const start = scan.at;
-      binaryBytes = scan.count(`${where}.binary_data_size`);
+      binaryBytes = scan.count();
+      if (binaryBytes === null) return scan.fail('its "binary_data_size" is no whole number from 0 to 2^53-1');
       holes.push({ kind: 'size', tensor: index, start, end: scan.at });
-      return binaryBytes !== null;
+      return true;
     }
     return scan.skip();
   });

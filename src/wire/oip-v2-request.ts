@@ -2,7 +2,7 @@
 import type { ParsedRequest, Payload, Refusal } from './codec.ts';
 import { findBinaryFault } from './binary-tensor.ts';
 import { isDataOf, toElementBytes } from './datatype.ts';
-import { JsonScanner } from './json-scan.ts';
+import { JsonScanner, type Span } from './json-scan.ts';
 import { trim } from './json-slice.ts';
 import { locateBinaries, readMessage, type BinarySpan, type Message, type Tensor } from './oip-v2-message.ts';
 import { fillTemplate, toTemplateKey, totalBytes, type Hole } from './template.ts';
@@ -14,7 +14,7 @@ export interface ParsedV2 extends ParsedRequest {
   /** The binary tensors in the order in which they stand in the body. */
   readonly binaries: readonly BinarySpan[];
   /** The caller's id as it stands in the JSON, quotes and all; null when it gave none. */
-  readonly id: Buffer | null;
+  readonly id: Span | null;
 }
 
 /**
@@ -26,7 +26,7 @@ const COMMA = Buffer.from(',');
 
 /** `json` is the body's JSON, the whole body without the extension. `name` opens the key: codecs never share a batch. */
 export function parseV2(name: string, body: Buffer, jsonBytes: number): ParsedV2 | Refusal {
-  const scan = new JsonScanner(body.subarray(0, jsonBytes), 'strict');
+  const scan = new JsonScanner(jsonBytes === body.length ? body : body.subarray(0, jsonBytes), 'strict');
   const message = readMessage(scan, 'request');
   if (message === null) return { refusal: `the body is not a V2 request: ${scan.fault}` };
   const { tensors, holes } = message;
@@ -42,7 +42,7 @@ export function parseV2(name: string, body: Buffer, jsonBytes: number): ParsedV2
     timeoutMs: message.timeoutUs === null ? null : message.timeoutUs / 1000,
     holes,
     binaries,
-    id: message.id === null ? null : body.subarray(message.id.value.start, message.id.value.end),
+    id: message.id === null ? null : message.id.value,
   };
 }
 
