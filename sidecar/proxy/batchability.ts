@@ -7,6 +7,8 @@ import type { Protocol } from '../../src/core/completion.ts';
 /** What is known of one model and version. */
 export interface BatchWord {
   readonly isBatchable: boolean;
+  /** False while the model server has not been heard yet. */
+  readonly isSettled: boolean;
   /** Why, in a few words, for status and logs. */
   readonly reason: string;
   /** The engine's own maximum in items; null when it names none. */
@@ -39,7 +41,7 @@ const RETRY_MIN_MS = 1_000;
 const RETRY_MAX_MS = 60_000;
 const ENTRIES_MAX = 1_000;
 
-const UNKNOWN: BatchWord = { isBatchable: false, reason: 'metadata not known yet', maxItems: null };
+const UNKNOWN: BatchWord = { isBatchable: false, isSettled: false, reason: 'metadata not known yet', maxItems: null };
 
 interface Entry {
   word: BatchWord;
@@ -152,5 +154,5 @@ export function isFirstDimensionFree(json: unknown): boolean {
 }
 
 function toWord(isBatchable: boolean, reason: string, maxItems: number | null = null): BatchWord {
-  return { isBatchable, reason, maxItems };
+  return { isBatchable, isSettled: true, reason, maxItems };
 }

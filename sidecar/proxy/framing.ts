@@ -18,12 +18,15 @@ export function checkFraming(request: IncomingMessage, bodyBytesMax: number): Fr
   const { headers, rawHeaders } = request;
   // Past its own count Node drops headers silently, and a dropped Authorization is another request.
   if (rawHeaders.length > 2 * HEADERS_MAX) return { status: 431, reason: `more than ${HEADERS_MAX} headers` };
+  // Node takes a line without a version for HTTP/0.9.
+  if (request.httpVersion !== '1.1' && request.httpVersion !== '1.0')
+    return bad('a version other than HTTP/1.1 or 1.0');
   const coding = headers['transfer-encoding'];
   const length = headers['content-length'];
   if (coding !== undefined) {
     if (length !== undefined) return bad('transfer-encoding beside content-length');
     if (coding !== 'chunked') return bad('a transfer-encoding other than exactly "chunked"');
-    if (request.httpVersionMinor === 0) return bad('transfer-encoding in HTTP/1.0');
+    if (request.httpVersion === '1.0') return bad('transfer-encoding in HTTP/1.0');
   }
   if (length !== undefined) {
     if (!CONTENT_LENGTH.test(length)) return bad('a content-length that is not a plain number');

@@ -14,6 +14,9 @@ export interface ModelLane {
   /** The one timer: when the lane wants to be asked again. */
   timer: NodeJS.Timeout | null;
   wakeAtMs: number;
+  /** A request of it could be batched. */
+  hasBatched: boolean;
+  isToldUnbatched: boolean;
 }
 
 export class Models {
@@ -38,10 +41,22 @@ export class Models {
     if (!isOwn && model !== OTHER_MODEL) return this.laneOf(OTHER_MODEL);
     if (!this.#reserved.has(model) && model !== OTHER_MODEL) this.#freePlaces -= 1;
     const label = model;
-    const opened: ModelLane = { label, lane: this.#open(label), timer: null, wakeAtMs: Infinity };
+    const opened: ModelLane = {
+      label,
+      lane: this.#open(label),
+      timer: null,
+      wakeAtMs: Infinity,
+      hasBatched: false,
+      isToldUnbatched: false,
+    };
     this.#lanes.set(label, opened);
     this.#byLane.set(opened.lane, opened);
     return opened;
+  }
+
+  /** Without making one. */
+  find(label: string): ModelLane | null {
+    return this.#lanes.get(label) ?? null;
   }
 
   /** The entry of a lane that the gate named. */

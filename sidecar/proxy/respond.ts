@@ -24,7 +24,7 @@ interface Reply {
 
 /** Unread bytes that are still taken in after an early answer, so that closing does not reset it away. */
 const LINGER_BYTES = 16 << 20;
-const LINGER_MS = 2_000;
+const LINGER_MS = 1_000;
 
 /** Answers and settles the exchange; nothing happens when it is already settled. */
 export function respondFault(exchange: Exchange, fault: Fault): void {

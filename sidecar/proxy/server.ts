@@ -90,16 +90,16 @@ interface HttpSocket extends Socket {
 
 /**
  * Answers bytes that are no request, then closes. Where a whole request before them still waits for its answer, the
- * connection is cut instead: what we would write here would look like that answer.
+ * connection is cut instead: what we would write here would look like that answer. Where the bad bytes belong to a
+ * request that has been answered already, that answer is let out first.
  */
 function refuse(socket: HttpSocket, status: 400 | 408 | 413 | 431): void {
   const message = socket._httpMessage;
-  const isOthers = message !== null && message !== undefined && (message.headersSent || message.req?.complete === true);
-  if (isOthers || !socket.writable || socket.destroyed) {
+  if (message?.req?.complete === true || !socket.writable || socket.destroyed) {
     socket.destroy();
     return;
   }
-  socket.end(toRawRefusal(status));
+  if (message?.headersSent !== true) socket.end(toRawRefusal(status));
   // The peer may never close its half.
   socket.destroySoon();
 }

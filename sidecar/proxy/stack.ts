@@ -47,6 +47,8 @@ export interface ProxyOptions {
   readonly settings: (model: string) => SettingsVersion;
   /** The latency target of a model, ms; null while none is known. */
   readonly slaMs: (model: string) => number | null;
+  /** A model turned out never to be batched; told once per lane. Its start setting may be the wrong one. */
+  readonly onUnbatched?: (model: string) => void;
   readonly clock?: Clock;
   /** Seed of the jitter in `Retry-After`. */
   readonly seed?: number;
@@ -54,14 +56,19 @@ export interface ProxyOptions {
   readonly upstream?: Upstream;
 }
 
-/** One model as the proxy sees it now. */
-export interface LaneStatus {
-  readonly model: string;
-  readonly queuedRequests: number;
-  readonly queuedItems: number;
-  readonly inflight: number;
-  /** How long the oldest waiting request has waited, ms; 0 when none waits. */
+/** How full one lane is at this instant. */
+export interface LaneLoad {
+  /** Requests waiting. */
+  readonly queueDepth: number;
+  /** How long the oldest of them has waited, ms; 0 when none waits. */
   readonly oldestWaitMs: number;
+  /** Upstream calls. */
+  readonly inflight: number;
+}
+
+/** One model as the proxy sees it now. */
+export interface LaneStatus extends LaneLoad {
+  readonly model: string;
 }
 
 export interface Proxy {
@@ -81,6 +88,8 @@ export interface Proxy {
   readonly openRequests: number;
   readonly isBypassed: boolean;
   lanes(): LaneStatus[];
+  /** How full one model's lane is now; zeros for a model that has none. */
+  load(model: string): LaneLoad;
   /** Whether and why a model is batched. */
   readonly batchability: Batchability;
 }
@@ -178,6 +187,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     const entry = models.laneOf(toModelName(route, exchange.body));
     exchange.label = entry.label;
     if (route.verb === 'infer') readInference(exchange, mayBatch(route, entry));
+    else if (!entry.hasBatched) tellUnbatched(entry);
     exchange.reportArrival();
     // 4. to 10.
     driver.admit(entry, exchange);
@@ -201,9 +211,21 @@ export function createProxy(options: ProxyOptions): Proxy {
     if (!exchange.isSettled) exchange.onLeave = () => call.abort();
   };
 
-  /** In the shared lane nothing is batched: the engine's own maximum is kept per model. */
-  const mayBatch = ({ protocol, model, version }: Route, { label }: ModelLane): boolean =>
-    model !== null && model === label && batchability.look(protocol, model, version).isBatchable;
+  const mayBatch = ({ protocol, model, version, verb }: Route, entry: ModelLane): boolean => {
+    // In the shared lane nothing is batched: the engine's own maximum is kept per model.
+    if (verb !== 'infer' || model === null || model !== entry.label) return false;
+    const word = batchability.look(protocol, model, version);
+    if (word.isBatchable) entry.hasBatched = true;
+    // Not known yet is no answer; and what has batched once may do so again.
+    if (word.isSettled && !entry.hasBatched) tellUnbatched(entry);
+    return word.isBatchable;
+  };
+
+  const tellUnbatched = (entry: ModelLane): void => {
+    if (entry.isToldUnbatched) return;
+    entry.isToldUnbatched = true;
+    options.onUnbatched?.(entry.label);
+  };
 
   /** A model that is loaded or unloaded through us may come back with other shapes. */
   const noteReload = ({ method, url = '' }: IncomingMessage): void => {
@@ -235,18 +257,22 @@ export function createProxy(options: ProxyOptions): Proxy {
     get isBypassed() {
       return mood.isBypassed;
     },
-    lanes: () => [...models.all()].map((entry) => toStatus(entry.label, entry.lane, clock.nowMs())),
+    lanes: () => [...models.all()].map(({ label, lane }) => ({ model: label, ...toLoad(lane, clock.nowMs()) })),
+    load: (model) => {
+      const entry = models.find(model);
+      return entry === null ? EMPTY_LOAD : toLoad(entry.lane, clock.nowMs());
+    },
     batchability,
   };
 }
 
-function toStatus(model: string, lane: ReturnType<typeof createLane>, nowMs: number): LaneStatus {
+const EMPTY_LOAD: LaneLoad = Object.freeze({ queueDepth: 0, oldestWaitMs: 0, inflight: 0 });
+
+function toLoad(lane: Lane<Exchange>, nowMs: number): LaneLoad {
   return {
-    model,
-    queuedRequests: lane.queuedRequests,
-    queuedItems: lane.queuedItems,
-    inflight: lane.inflight,
+    queueDepth: lane.queuedRequests,
     oldestWaitMs: lane.oldestArrivedMs === null ? 0 : nowMs - lane.oldestArrivedMs,
+    inflight: lane.inflight,
   };
 }
 
