@@ -56,7 +56,7 @@ export async function launchServer(recipe: Recipe, options: StartOptions = {}): 
     const folder = await mkdtemp(join(tmpdir(), `morphling-${recipe.name}-`));
     const models = options.models ?? MODEL_NAMES;
     const launch: Launch = { httpPort: options.port ?? free, grpcPort, metricsPort, models, folder };
-    const server = new LaunchedServer(recipe, launch, await recipe.prepare(launch));
+    const server = new LaunchedServer(recipe, launch, await prepare(recipe, launch));
     try {
       await server.ready(options.readyTimeoutMs ?? READY_TIMEOUT_MS);
       return server;
@@ -66,6 +66,15 @@ export async function launchServer(recipe: Recipe, options: StartOptions = {}): 
       const again = PORT_TAKEN.test(server.output()) && options.port === undefined && attempt < START_ATTEMPTS;
       if (!again) throw new Error(`${(error as Error).message}\n${server.output()}`, { cause: error });
     }
+  }
+}
+
+async function prepare(recipe: Recipe, launch: Launch): Promise<Command> {
+  try {
+    return await recipe.prepare(launch);
+  } catch (error) {
+    await rm(launch.folder, { recursive: true, force: true });
+    throw new Error(`${recipe.name} cannot be started: ${(error as Error).message}`, { cause: error });
   }
 }
 
