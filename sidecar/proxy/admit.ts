@@ -9,13 +9,15 @@ export interface Standing {
   readonly queuedRequests: number;
   /** Items that leave before it. */
   readonly aheadItems: number;
+  /** Batches of other keys that leave before its own, estimated. */
+  readonly aheadKeys: number;
+  /** Arrival of the request queued longest; null when none waits. */
+  readonly oldestArrivedMs: number | null;
   /** A batch ready now would leave now. */
   readonly hasFreePlace: boolean;
   /** Start of the oldest call in flight; null when none is. */
   readonly oldestStartedMs: number | null;
   readonly limitItems: number;
-  /** Since when the queue has not been empty; null when it is. */
-  readonly standingMs: number | null;
 }
 
 export interface AdmissionOptions {
@@ -30,32 +32,35 @@ export interface AdmissionOptions {
 /** Half of the 10 s that bound a wait while no SLA is known. */
 const UNKNOWN_SLA_MS = 5000;
 const BURST_RATIO = 2;
-/** Under lasting overload: the rest is for the error of the estimate, which would land beyond the SLA. */
-const OVERLOAD_RATIO = 0.85;
+/** Of a time that must hold; the rest is for the error of the estimate, which would land beyond it. */
+const MARGIN_RATIO = 0.85;
 const RETRY_AFTER_LEAST_MAX_S = 15;
 
 const QUEUED: Verdict = Object.freeze({ kind: 'queued' });
 
 /**
- * With d the mean batch duration, e the age of the oldest call, f the items that a batch takes when more wait, r the
- * items served per ms under pressure (all from Pace), a the items ahead and n its own, a newcomer is expected to end at
+ * A newcomer of n items that finds a items and k keys ahead is expected to end at
  *
- *     now + |d - e| + d + max(0, a + n - f) / r
+ *     now + |d - e| + (j - 1) i + D,   j = ceil(max((a + n) / f, k + 1)),   D = D(a + n) if j = 1, else D(f)
  *
- * |d - e| is what is left of the oldest call, or, once it is overdue by x, another x: a stall is noticed while it
- * lasts. It is shed if that is later than its deadline, or than `bound` after its arrival:
+ * d: mean batch duration, D(.): duration by size, f: items a batch takes when more wait, i: time between departures
+ * under pressure (all from Pace); e: age of the oldest call in flight. |d - e| is what is left of that call, or, once it
+ * is overdue by x, another x: a stall is noticed while it lasts. It is shed if that is later than its deadline, or later
+ * than `bound` after its arrival, or (j = 1) after the arrival of the oldest in the batch it would make longer:
  *
  * - 2 x SLA (10 s while no SLA is known): a burst may use it up;
- * - 0.85 x SLA when the queue has not been empty for 2 x SLA: that is not a burst but lasting overload, and a queue
- *   kept at 2 x SLA would make every answer late, for ever. The one adaptive rule: first in, first out stays, since a
- *   queue bounded in time holds no work so old that newer work should overtake it (what LIFO is for), and dropping from
- *   the queue (CoDel) refuses late what can be refused at once. What a stall has aged is at most one bound of work;
+ * - 0.85 x SLA when for 2 x SLA batches have left full with more behind them: that is not a burst but lasting overload,
+ *   larger batches cannot help any more, and a queue kept at 2 x SLA would make every answer late, for ever. But never
+ *   less than full batches need, (i + D(f)) / 0.85: smaller batches would only make the engine slower.
+ *   This is the one adaptive rule. First in, first out stays, since a queue bounded in time holds no work so old that
+ *   newer work should overtake it (what LIFO is for), and dropping from the queue (CoDel) refuses late what can be
+ *   refused at once. What a stall has aged is at most one bound of work;
  * - but at least 2 x the duration of a lone request: where that alone exceeds the SLA no shedding can meet it, and a
  *   target set too low must not turn into an outage.
  *
- * Before any batch has ended nothing is known but e, so d counts as 0: a newcomer is taken until the first call itself
- * is older than the bound. And whatever the estimate says, a request is taken that finds a free place: nothing that
- * could leave waits before it, and as a probe it corrects a wrong estimate, so pessimism cannot get stuck.
+ * Before any batch has ended nothing is known but e, so d and D count as 0: a newcomer is taken until the first call
+ * itself is older than the bound. And whatever the estimate says, a request is taken that finds a free place: nothing
+ * that could leave waits before it, and as a probe it corrects a wrong estimate, so pessimism cannot get stuck.
  */
 export class Admission {
   readonly #sla: () => number | null;
@@ -72,12 +77,22 @@ export class Admission {
 
   judge(request: Waiting, standing: Standing, nowMs: number): Verdict {
     if (request.deadlineMs <= nowMs) return this.shed('expired', 0);
-    if (standing.queuedRequests >= this.#queueRequests)
-      return this.shed('full', standing.aheadItems / this.#pace.itemsPerMs(standing.limitItems, nowMs));
-    if (standing.hasFreePlace) return QUEUED;
-    const waitMs = this.#expectedMs(request.items, standing, nowMs);
-    const endMs = nowMs + waitMs;
-    if (endMs <= request.deadlineMs && endMs <= request.arrivedMs + this.#boundMs(standing, nowMs)) return QUEUED;
+    const isFull = standing.queuedRequests >= this.#queueRequests;
+    if (standing.hasFreePlace && !isFull) return QUEUED;
+
+    const { limitItems } = standing;
+    const fillItems = this.#pace.fillItems(limitItems, nowMs);
+    const turn = Math.ceil(Math.max((standing.aheadItems + request.items) / fillItems, standing.aheadKeys + 1));
+    const ownItems = turn === 1 ? standing.aheadItems + request.items : fillItems;
+    // No call of this model in flight and yet no place: others hold them, and theirs are about as old as ours would be.
+    const ageMs = standing.oldestStartedMs === null ? 0 : nowMs - standing.oldestStartedMs;
+    const waitMs =
+      Math.abs((this.#pace.durationMs ?? 0) - ageMs) + (turn - 1) * this.#pace.intervalMs(limitItems, nowMs);
+    if (isFull) return this.shed('full', waitMs);
+
+    const endMs = nowMs + waitMs + this.#pace.durationOfMs(ownItems);
+    const sinceMs = turn === 1 ? Math.min(request.arrivedMs, standing.oldestArrivedMs ?? Infinity) : request.arrivedMs;
+    if (endMs <= Math.min(request.deadlineMs, sinceMs + this.#boundMs(standing, fillItems, nowMs))) return QUEUED;
     return this.shed('late', waitMs);
   }
 
@@ -88,18 +103,11 @@ export class Admission {
     return { kind: 'shed', reason, retryAfterMs: 1000 * retryAfterS };
   }
 
-  #expectedMs(items: number, standing: Standing, nowMs: number): number {
-    const durationMs = this.#pace.durationMs ?? 0;
-    // No call of this model in flight and yet no place: others hold them, and theirs are about as old as ours would be.
-    const ageMs = standing.oldestStartedMs === null ? 0 : nowMs - standing.oldestStartedMs;
-    const behindItems = standing.aheadItems + items - this.#pace.fillItems(standing.limitItems, nowMs);
-    const queueMs = behindItems > 0 ? behindItems / this.#pace.itemsPerMs(standing.limitItems, nowMs) : 0;
-    return Math.abs(durationMs - ageMs) + durationMs + queueMs;
-  }
-
-  #boundMs(standing: Standing, nowMs: number): number {
+  #boundMs(standing: Standing, fillItems: number, nowMs: number): number {
     const slaMs = this.#sla() ?? UNKNOWN_SLA_MS;
-    const isLasting = standing.standingMs !== null && nowMs - standing.standingMs > BURST_RATIO * slaMs;
-    return Math.max(slaMs * (isLasting ? OVERLOAD_RATIO : BURST_RATIO), 2 * (this.#pace.loneMs ?? 0));
+    const burstMs = Math.max(BURST_RATIO * slaMs, 2 * (this.#pace.loneMs ?? 0));
+    if (this.#pace.saturatedForMs(nowMs) <= burstMs) return burstMs;
+    const fullMs = this.#pace.intervalMs(standing.limitItems, nowMs) + this.#pace.durationOfMs(fillItems);
+    return Math.min(burstMs, Math.max(MARGIN_RATIO * slaMs, fullMs / MARGIN_RATIO));
   }
 }

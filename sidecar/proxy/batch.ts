@@ -78,6 +78,27 @@ export class Batcher<R extends Waiting> {
     return items;
   }
 
+  /**
+   * Batches of other keys that leave before a newcomer's. Its own queue, if it waits, stands among its equals as its
+   * head's age among their ages (taken as even: exact would cost a walk), and comes round again for every full batch.
+   */
+  keysAhead(request: R, limitItems: number): number {
+    const priority = toPriority(request.priority);
+    const { key } = request;
+    const last = this.#last;
+    const isLast = last !== null && last.priority === priority && last.key === key;
+    const own = request.isBatchable ? (isLast ? last : this.#queues[priority]!.get(key)) : this.#alone[priority];
+    let more = 0;
+    for (let at = priority + 1; at < PRIORITIES; at++) more += this.#ready[at]!.size + this.#growing[at]!.size;
+    const ready = this.#ready[priority]!;
+    const growing = this.#growing[priority]!;
+    const equals = ready.size + growing.size;
+    if (equals === 0 || own === undefined || own.head === null) return more + equals;
+    const oldest = Math.min(ready.top?.rank ?? Infinity, growing.top?.rank ?? Infinity);
+    const position = (own.rank - oldest) / (this.#order + 1 - oldest);
+    return more + equals * position + (equals - 1) * Math.floor(own.items / limitItems);
+  }
+
   /** The earliest deadline of all that waits; Infinity when there is none. */
   get nextDeadlineMs(): number {
     return this.#deadlines.top?.rank ?? Infinity;
@@ -86,8 +107,12 @@ export class Batcher<R extends Waiting> {
   /** Arrival of the request queued longest; null when none waits. */
   get oldestArrivedMs(): number | null {
     let oldestMs = Infinity;
-    for (const heaps of [this.#ready, this.#growing])
-      for (const heap of heaps) oldestMs = Math.min(oldestMs, heap.top?.head?.request?.arrivedMs ?? Infinity);
+    for (let priority = 0; priority < PRIORITIES; priority++) {
+      if (this.#itemsByPriority[priority] === 0) continue;
+      const ready = this.#ready[priority]!.top?.head?.request?.arrivedMs ?? Infinity;
+      const growing = this.#growing[priority]!.top?.head?.request?.arrivedMs ?? Infinity;
+      oldestMs = Math.min(oldestMs, ready, growing);
+    }
     return oldestMs === Infinity ? null : oldestMs;
   }
 
@@ -109,6 +134,8 @@ export class Batcher<R extends Waiting> {
     const queue = place?.queue;
     if (place === undefined || queue === null || queue === undefined || place.request !== request) return false;
     this.#release(queue, place);
+    // Perhaps it was the one in a hurry; `ready` finds the next.
+    queue.isUrgent = false;
     this.#settle(queue);
     return true;
   }

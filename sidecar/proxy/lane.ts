@@ -57,8 +57,6 @@ class ModelLane<R extends Waiting> implements Lane<R> {
   #newest: RunningBatch<R> | null = null;
   /** Since when there have been, without a break, calls in flight or a batch that found no place; null: not now. */
   #pressedMs: number | null = null;
-  /** Since when the queue has not been empty; null: it is. */
-  #standingMs: number | null = null;
 
   constructor(options: LaneOptions<R>) {
     this.#options = options;
@@ -90,16 +88,13 @@ class ModelLane<R extends Waiting> implements Lane<R> {
       if (verdict.kind === 'shed') return verdict;
     }
     this.#batcher.add(request, nowMs);
-    this.#standingMs ??= nowMs;
     return QUEUED;
   }
 
   next(nowMs: number): Step<R> {
     const deadlineMs = this.#batcher.nextDeadlineMs;
     if (deadlineMs <= nowMs) {
-      const requests = this.#batcher.expire(nowMs);
-      this.#noteQueue();
-      return { kind: 'expired', requests };
+      return { kind: 'expired', requests: this.#batcher.expire(nowMs) };
     }
     if (this.#batcher.requests === 0) return this.#rest(Infinity);
     const version = this.#options.settings();
@@ -135,14 +130,11 @@ class ModelLane<R extends Waiting> implements Lane<R> {
   }
 
   cancel(request: R): boolean {
-    const isGone = this.#batcher.remove(request);
-    if (isGone) this.#noteQueue();
-    return isGone;
+    return this.#batcher.remove(request);
   }
 
   resend(request: R, nowMs: number): void {
     this.#batcher.addAgain(request, nowMs);
-    this.#standingMs ??= nowMs;
   }
 
   drain(): void {
@@ -160,13 +152,15 @@ class ModelLane<R extends Waiting> implements Lane<R> {
 
   #standingBefore(request: R, nowMs: number): Standing {
     const version = this.#options.settings();
+    const { limitItems } = this.#ruleOf(version);
     return {
       queuedRequests: this.#batcher.requests,
       aheadItems: this.#batcher.itemsAhead(request.priority),
+      aheadKeys: this.#batcher.keysAhead(request, limitItems),
+      oldestArrivedMs: this.#batcher.oldestArrivedMs,
       hasFreePlace: this.#hasFreePlace(version, nowMs),
       oldestStartedMs: this.#oldest === null ? null : this.#oldest.startedMs,
-      limitItems: this.#ruleOf(version).limitItems,
-      standingMs: this.#standingMs,
+      limitItems,
     };
   }
 
@@ -212,11 +206,12 @@ class ModelLane<R extends Waiting> implements Lane<R> {
   }
 
   #start(members: R[], items: number, reason: DepartureReason, version: SettingsVersion, nowMs: number): Step<R> {
-    this.#noteQueue();
     this.#pressedMs ??= nowMs;
     const { inflight } = this.#seat;
     if (inflight === 1) this.#options.share?.setBusy(true, nowMs);
-    const isLimited = reason === 'full' || this.#batcher.requests > 0;
+    const leftOthers = this.#batcher.requests > 0;
+    if (leftOthers && (reason === 'full' || reason === 'single')) this.#pace.saturated(nowMs);
+    const isLimited = leftOthers || reason === 'full';
     const batch = new RunningBatch<R>(members, items, reason, nowMs, isLimited);
     batch.seat = this.#seat;
     batch.inflight = inflight;
@@ -243,10 +238,6 @@ class ModelLane<R extends Waiting> implements Lane<R> {
     // Who still holds an ended batch must not hold all that followed it.
     batch.previous = null;
     batch.next = null;
-  }
-
-  #noteQueue(): void {
-    if (this.#batcher.requests === 0) this.#standingMs = null;
   }
 }
 

@@ -1,4 +1,4 @@
-// How fast one model's queue drains, from what was measured: batch durations, items a batch, items per busy time.
+// How fast one model's queue drains, from what was measured: durations by batch size, items a batch, items per busy time.
 import type { Ending } from '../../src/core/completion.ts';
 
 /** What is learnt from one ended batch. */
@@ -12,32 +12,56 @@ export interface EndedBatch {
 
 /** Weight of the newest batch: about eight batches of memory, so a changed engine is learnt within a few of them. */
 const NEWEST = 1 / 8;
+/** Weight in the spread of sizes: longer memory, as a slope needs batches of different sizes. */
+const NEWEST_SPREAD = 1 / 32;
+/** Sizes that differ by less than this share of their mean say little of the slope. */
+const SPREAD_RATIO = 0.2;
 /** A capacity seen so long ago is forgotten: the engine, the mix of keys or the settings may be others. */
 const CAPACITY_MAX_AGE_MS = 10_000;
 
 /**
- * Means over batches, newest weighted 1/8. Null = not known yet.
+ * Exponential means over batches. Null = not known yet.
+ *
+ * The duration of a batch of n items is D(n) = d + s (n - m), with d and m the mean duration and size and the slope
+ *
+ *     s = (cov(n, d) + w d / 2m) / (var(n) + w),   w = (0.2 m)^2,   0 <= s <= d / m
+ *
+ * least squares, drawn to half of proportional where sizes hardly differ; no engine is worse than proportional.
  *
  * Capacity is learnt only from batches that were limited: one that took all there was says how little was asked for,
  * not how much could be served (at low load a batch of 1 runs at 1/L(1), while the next burst will run at 64/L(64)).
  */
 export class Pace {
   #durationMs: number | null = null;
+  #meanItems = 0;
+  #varItems = 0;
+  #covItemsMs = 0;
   #loneMs: number | null = null;
   #fillItems = 0;
-  #intervalItems = 0;
   #intervalMs = 0;
   #limitedMs = -Infinity;
   #finishedMs = -Infinity;
+  #saturatedSinceMs = -Infinity;
+  #saturatedMs = -Infinity;
 
-  /** Duration of a batch, ms. */
+  /** Mean duration of a batch, ms. */
   get durationMs(): number | null {
     return this.#durationMs;
   }
 
-  /** Duration of a batch that held one request, ms. */
+  /** Mean duration of a batch that held one request, ms. */
   get loneMs(): number | null {
     return this.#loneMs;
+  }
+
+  /** D(items), ms; 0 before any batch has ended. */
+  durationOfMs(items: number): number {
+    const { durationMs } = this;
+    if (durationMs === null) return 0;
+    const steepest = durationMs / this.#meanItems;
+    const weight = (SPREAD_RATIO * this.#meanItems) ** 2;
+    const slope = (this.#covItemsMs + (weight * steepest) / 2) / (this.#varItems + weight);
+    return durationMs + Math.min(steepest, Math.max(0, slope)) * (items - this.#meanItems);
   }
 
   /**
@@ -49,12 +73,11 @@ export class Pace {
     const fromMs = Math.max(this.#finishedMs, pressedMs);
     this.#finishedMs = nowMs;
     if (ending !== 'success' && (this.#durationMs === null || durationMs <= this.#durationMs)) return;
-    this.#durationMs = mix(this.#durationMs, durationMs);
+    this.#learnDuration(batch.items, durationMs);
     if (batch.requests === 1) this.#loneMs = mix(this.#loneMs, durationMs);
     if (!batch.isLimited) return;
     const isKnown = this.#isCapacityKnown(nowMs);
     this.#fillItems = mix(isKnown ? this.#fillItems : null, batch.items);
-    this.#intervalItems = mix(isKnown ? this.#intervalItems : null, batch.items);
     this.#intervalMs = mix(isKnown ? this.#intervalMs : null, nowMs - fromMs);
     this.#limitedMs = nowMs;
   }
@@ -64,10 +87,39 @@ export class Pace {
     return this.#isCapacityKnown(nowMs) ? Math.min(this.#fillItems, limitItems) : limitItems;
   }
 
-  /** Items served per ms of pressure, > 0. While not known: full batches, one at a time; Infinity before any batch ended. */
-  itemsPerMs(limitItems: number, nowMs: number): number {
-    if (this.#isCapacityKnown(nowMs) && this.#intervalMs > 0) return this.#intervalItems / this.#intervalMs;
-    return this.#durationMs === null || this.#durationMs === 0 ? Infinity : limitItems / this.#durationMs;
+  /** Between two departures while more waits, ms. While not known: as if one batch were in flight at a time. */
+  intervalMs(limitItems: number, nowMs: number): number {
+    return this.#isCapacityKnown(nowMs) ? this.#intervalMs : this.durationOfMs(limitItems);
+  }
+
+  /** A batch left as large as may be, with others left behind. */
+  saturated(nowMs: number): void {
+    if (!this.#isSaturated(nowMs)) this.#saturatedSinceMs = nowMs;
+    this.#saturatedMs = nowMs;
+  }
+
+  /** How long batches have been leaving so, with pauses of no more than two durations; 0: they do not. */
+  saturatedForMs(nowMs: number): number {
+    return this.#isSaturated(nowMs) ? nowMs - this.#saturatedSinceMs : 0;
+  }
+
+  /** Calls in flight tend to end together, so that now and then one leaves with nothing behind it. */
+  #isSaturated(nowMs: number): boolean {
+    return nowMs - this.#saturatedMs <= 2 * (this.#durationMs ?? 0);
+  }
+
+  #learnDuration(items: number, durationMs: number): void {
+    if (this.#durationMs === null) {
+      this.#durationMs = durationMs;
+      this.#meanItems = items;
+      return;
+    }
+    const itemsOff = items - this.#meanItems;
+    const durationOff = durationMs - this.#durationMs;
+    this.#varItems = mix(this.#varItems, itemsOff * itemsOff, NEWEST_SPREAD);
+    this.#covItemsMs = mix(this.#covItemsMs, itemsOff * durationOff, NEWEST_SPREAD);
+    this.#durationMs += NEWEST * durationOff;
+    this.#meanItems += NEWEST * itemsOff;
   }
 
   #isCapacityKnown(nowMs: number): boolean {
@@ -75,6 +127,6 @@ export class Pace {
   }
 }
 
-function mix(mean: number | null, newest: number): number {
-  return mean === null ? newest : mean + NEWEST * (newest - mean);
+function mix(mean: number | null, newest: number, weight: number = NEWEST): number {
+  return mean === null ? newest : mean + weight * (newest - mean);
 }
