@@ -37,9 +37,9 @@ export const kserveV1: Codec<ParsedV1> = {
     const headers = { 'content-type': 'application/json' };
     if (first === undefined || members.length === 1) return { chunks: members.map((member) => member.body), headers };
     const chunks = fillTemplate(first.body, first.body.length, first.holes, (_, index, chunks) => {
-      for (const member of members) {
+      for (const [place, member] of members.entries()) {
         const { start, end } = trim(member.body, member.holes[index]!);
-        if (member !== first) chunks.push(COMMA);
+        if (place > 0) chunks.push(COMMA);
         chunks.push(member.body.subarray(start, end));
       }
     });

@@ -112,16 +112,17 @@ function toUnbatchable(message: Message): string | null {
   if (message.sharesOutputs || tensors.some(({ isShared }) => isShared)) return 'shared-memory';
   if (rows === undefined) return 'scalar';
   if (tensors.some(({ shape }) => shape[0] !== rows)) return 'first-dimension';
-  for (const { datatype, data, shape } of tensors) {
+  for (const { datatype, data, shape, elements } of tensors) {
     if (toElementBytes(datatype) === undefined) return 'datatype';
     if (data === null) continue;
     if (!isDataOf(datatype, data)) return 'data-type';
-    if (data.dims.length > 1 && !isShaped(data.dims, data.isRegular, shape)) return 'data-shape';
+    if (data.dims.length > 1 && !(data.isRegular && isShaped(data.dims, shape, elements))) return 'data-shape';
   }
   return null;
 }
 
-/** Nested data whose brackets say what the shape says; only then is its top level the first dimension. */
-function isShaped(dims: readonly number[], isRegular: boolean, shape: readonly number[]): boolean {
-  return isRegular && dims.length === shape.length && dims.every((size, axis) => size === shape[axis]);
+/** The brackets of nested data say what the shape says, down to an empty dimension; only then is the top level its rows. */
+function isShaped(dims: readonly number[], shape: readonly number[], elements: number): boolean {
+  const isWhole = dims.length === shape.length || (elements === 0 && dims.length < shape.length);
+  return isWhole && dims.every((size, axis) => size === shape[axis]);
 }
