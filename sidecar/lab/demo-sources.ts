@@ -16,8 +16,6 @@ export interface AgentGlance {
   readonly decision: string | null;
 }
 
-const NOTHING: AgentGlance = { settings: null, generation: null, decision: null };
-
 /** Reads the emulator's page; null when it does not answer or is another server. */
 export async function readServer(url: string, signal: AbortSignal): Promise<ServerCounters | null> {
   const page = await readText(`${url}/metrics`, signal);
@@ -46,33 +44,21 @@ export async function readAgent(controlUrl: string, model: string, signal: Abort
   const inForce = toRecord(entry?.['settings']);
   const generation = entry?.['generation'];
   return {
-    ...NOTHING,
     settings: inForce === null ? null : toSettings(inForce),
     generation: typeof generation === 'number' ? generation : null,
     decision: toSentence(explanation),
   };
 }
 
-/** The newest decision as one line, whatever list it stands in. */
+/** The newest decision as one line; explanations come newest first. */
 function toSentence(document: unknown): string | null {
-  const record = toRecord(document);
-  const list = Array.isArray(document) ? document : Object.values(record ?? {}).find(Array.isArray);
-  const newest = toRecord(Array.isArray(list) ? newestOf(list) : null);
+  const list = toRecord(document)?.['explanations'];
+  const newest = toRecord(Array.isArray(list) ? list[0] : null);
   const decision = toRecord(newest?.['decision']);
-  const proposal = toRecord(decision?.['proposal']);
-  const reason = proposal?.['reason'] ?? decision?.['reason'];
+  const reason = toRecord(decision?.['proposal'])?.['reason'] ?? decision?.['reason'];
   if (typeof reason !== 'string') return null;
   const result = newest?.['result'];
   return typeof result === 'string' ? `${result}: ${reason}` : reason;
-}
-
-function newestOf(list: readonly unknown[]): unknown {
-  const stamp = (entry: unknown): string => {
-    const when = toRecord(entry)?.['at'];
-    return typeof when === 'string' ? when : '';
-  };
-  const [first, last] = [list[0], list.at(-1)];
-  return stamp(first) > stamp(last) ? first : last;
 }
 
 function toSettings(record: Readonly<Record<string, unknown>>): Settings | null {

@@ -4,7 +4,6 @@ import { modelQuery, openControl } from './control.ts';
 import { EXIT } from './exit-codes.ts';
 import { formatWireSettings } from './format.ts';
 import { at, textAt } from './json.ts';
-import { toSafeText } from './output.ts';
 
 export const applyCommand: Command = {
   name: 'apply',
@@ -28,6 +27,13 @@ export const applyCommand: Command = {
   run,
 };
 
+/** By the answer's `result`; the settings beside it are those in force now. */
+const RESULTS: Readonly<Record<string, string>> = {
+  applied: 'in force and watched',
+  trial: 'under trial, still in force',
+  unchanged: 'in force already',
+};
+
 async function run(call: Call): Promise<number> {
   const settings = parseChange(call);
   if (typeof settings === 'string') {
@@ -38,10 +44,9 @@ async function run(call: Call): Promise<number> {
   const query = modelQuery(call);
   const immediate = call.flags.has('immediate') ? `${query === '' ? '?' : '&'}immediate=true` : '';
   const answer = await openControl(call, true).putJson(`/v1/settings${query}${immediate}`, settings);
-  call.output.data(answer ?? {}, () => {
-    const inForce = formatWireSettings(at(answer, 'settings'));
-    const result = textAt(answer, 'result') ?? 'accepted';
-    return `${toSafeText(result)}${inForce === '-' ? '' : `: ${inForce}   (size / delay / concurrency)`}`;
+  call.output.data(answer, () => {
+    const words = RESULTS[textAt(answer, 'result') ?? ''] ?? 'accepted';
+    return `${words}: ${formatWireSettings(at(answer, 'settings'))}   (size / delay / concurrency)`;
   });
   call.output.say('Follow it with: morphling history    Undo it with: morphling rollback');
   return EXIT.ok;

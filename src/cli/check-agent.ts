@@ -23,8 +23,8 @@ export async function askAgent(control: Control): Promise<{ answers: AgentAnswer
   const name = `control port ${control.address} answers`;
   try {
     const status = await control.getJson('/v1/status');
-    // A snapshot exists only once there was traffic.
-    const snapshot = await control.getJson('/v1/snapshot').catch(() => null);
+    // Null until there was traffic.
+    const snapshot = at(await control.getJson('/v1/snapshot'), 'snapshot');
     return { answers: { status, snapshot }, result: pass(name) };
   } catch (error) {
     const hint = 'is the agent running? morphling agent starts it; --control names another address';
@@ -60,9 +60,10 @@ export async function checkUpstream(http: Http, url: string): Promise<CheckResul
 
 /** States that a person should know of, and telemetry that went quiet. */
 export function checkState({ status, snapshot }: AgentAnswers): CheckResult[] {
-  const isBypassed =
-    at(status, 'bypass') === true || at(status, 'bypass', 'active') === true || at(status, 'bypassed') === true;
-  const isPaused = at(status, 'paused') === true || at(status, 'isPaused') === true;
+  const isBypassed = at(status, 'isBypass') === true;
+  const isPaused = at(status, 'isPaused') === true;
+  const stateProblem = textAt(status, 'stateProblem');
+  const invalid = at(status, 'configInvalid');
   return [
     isBypassed
       ? warn('requests are batched', 'the bypass is on', 'morphling bypass off')
@@ -70,8 +71,27 @@ export function checkState({ status, snapshot }: AgentAnswers): CheckResult[] {
     isPaused
       ? warn('settings are tuned', 'tuning is paused', 'morphling resume')
       : pass('settings are tuned (not paused)'),
+    ...(Array.isArray(invalid) && invalid.length > 0
+      ? [
+          warn(
+            'its configuration was understood',
+            toSafeText(invalid.map(String).join('; ')),
+            'mend it and restart: until then it is a pass-through',
+          ),
+        ]
+      : []),
+    textAt(status, 'mind') === 'down'
+      ? warn('the tuner runs', 'its process is down', 'it is started again; its log says why it ended')
+      : pass('the tuner runs, or has had nothing to do yet'),
+    stateProblem === null
+      ? pass('settings and history reach the disk')
+      : warn(
+          'settings and history reach the disk',
+          toSafeText(stateProblem),
+          'they are lost at a restart: see to the state folder',
+        ),
     checkThrottling(snapshot),
-    ...checkTelemetry(snapshot),
+    ...checkTelemetry(status),
   ];
 }
 
@@ -87,8 +107,8 @@ function checkThrottling(snapshot: unknown): CheckResult {
   );
 }
 
-function checkTelemetry(snapshot: unknown): CheckResult[] {
-  const sources = recordsAt(snapshot, 'telemetry', 'health');
+function checkTelemetry(status: unknown): CheckResult[] {
+  const sources = recordsAt(status, 'telemetry');
   if (sources.length === 0) return [pass('telemetry: no source has reported yet (it starts with the traffic)')];
   return sources.map((source) => {
     const name = `telemetry of ${toSafeText(textAt(source, 'source') ?? 'unknown')} is fresh`;

@@ -1,6 +1,6 @@
 // The command line's one HTTP client: JSON in and out, failures as the codes that exit codes are made of.
 import { Agent, request } from 'undici';
-import { MorphlingError } from '../core/errors.ts';
+import { ERROR_CODES, MorphlingError, type ErrorCode } from '../core/errors.ts';
 
 export interface HttpOptions {
   /** For the whole exchange. */
@@ -77,21 +77,27 @@ function parse(text: string): unknown {
 
 /** RFC 9457: `detail` says it best, then `title`. */
 function toProblem(url: string, status: number, document: unknown): MorphlingError {
-  const { detail, title } = isRecord(document) ? document : {};
+  const { detail, title, code } = isRecord(document) ? document : {};
   const words = [detail, title].find((text): text is string => typeof text === 'string' && text !== '');
   const message = words ?? `${url} answered ${status}`;
+  const issues = toIssues(document);
   if (status === 401 || status === 403)
     return new MorphlingError(
       'UNAUTHORISED',
       `${message} (the token is read from the agent's state folder: --state-dir or --token-file)`,
     );
+  if (isErrorCode(code)) return new MorphlingError(code, message, { issues });
   if (status === 404) return new MorphlingError('NOT_FOUND', message);
   if (status === 504 || status === 408) return new MorphlingError('TIMED_OUT', message);
-  return new MorphlingError(status < 500 ? 'BAD_REQUEST' : 'INTERNAL', message, { issues: toIssues(document) });
+  return new MorphlingError(status < 500 ? 'BAD_REQUEST' : 'INTERNAL', message, { issues });
+}
+
+function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(ERROR_CODES, code);
 }
 
 function toIssues(document: unknown): { field: string; expected: string; got: string }[] {
-  const issues = isRecord(document) ? (document['issues'] ?? document['errors']) : undefined;
+  const issues = isRecord(document) ? document['issues'] : undefined;
   if (!Array.isArray(issues)) return [];
   return issues
     .filter(isRecord)

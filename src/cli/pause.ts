@@ -10,7 +10,7 @@ export const pauseCommand: Command = {
   options: { ...CONTROL_OPTIONS, ...OUTPUT_OPTION },
   async run(call) {
     const answer = await openControl(call, true).postJson('/v1/pause');
-    call.output.data(answer ?? { paused: true }, () => 'paused: settings stay as they are');
+    call.output.data(answer, () => 'paused: settings stay as they are');
     call.output.say('Resume with: morphling resume');
     return EXIT.ok;
   },
@@ -23,7 +23,7 @@ export const resumeCommand: Command = {
   options: { ...CONTROL_OPTIONS, ...OUTPUT_OPTION },
   async run(call) {
     const answer = await openControl(call, true).postJson('/v1/resume');
-    call.output.data(answer ?? { paused: false }, () => 'resumed: the agent tunes again');
+    call.output.data(answer, () => 'resumed: the agent tunes again');
     return EXIT.ok;
   },
 };

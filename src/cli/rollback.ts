@@ -19,10 +19,7 @@ export const rollbackCommand: Command = {
   },
   async run(call) {
     const answer = await openControl(call, true).postJson(`/v1/rollback${modelQuery(call)}`);
-    call.output.data(
-      answer ?? {},
-      () => `rolled back to ${formatWireSettings(at(answer, 'settings') ?? at(answer, 'version', 'settings'))}`,
-    );
+    call.output.data(answer, () => `rolled back to ${formatWireSettings(at(answer, 'settings'))}`);
     call.output.say('See what happened with: morphling history');
     return EXIT.ok;
   },

@@ -17,12 +17,9 @@ export const statusCommand: Command = {
   options: { ...CONTROL_OPTIONS, ...OUTPUT_OPTION },
   async run(call) {
     const control = openControl(call);
-    const [status, snapshot] = await Promise.all([
-      control.getJson('/v1/status'),
-      control.getJson('/v1/snapshot').catch(() => null),
-    ]);
-    call.output.data({ status, snapshot }, (style) =>
-      [...formatState(status, style), '', formatModels(snapshot, style), '', ...formatTelemetry(snapshot)].join('\n'),
+    const [status, answer] = await Promise.all([control.getJson('/v1/status'), control.getJson('/v1/snapshot')]);
+    call.output.data(status, (style) =>
+      [...formatState(status, style), '', formatModels(status, style), '', ...formatTelemetry(answer)].join('\n'),
     );
     return EXIT.ok;
   },
@@ -30,21 +27,27 @@ export const statusCommand: Command = {
 
 /** The lines above the table: version, upstream, and what is out of the ordinary. */
 export function formatState(status: unknown, style: Style): string[] {
-  const version = textAt(status, 'version');
-  const upstream = textAt(status, 'upstream');
-  const mode = textAt(status, 'mode') ?? textAt(status, 'policy', 'mode');
-  const head = [
-    'morphling',
-    version,
-    upstream === null ? null : `before ${upstream}`,
-    mode === null ? null : `mode ${mode}`,
-  ];
+  const facts = [
+    ['', textAt(status, 'version')],
+    ['before ', textAt(status, 'upstream')],
+    ['mode ', textAt(status, 'mode')],
+    ['decider ', textAt(status, 'decider')],
+    ['engine ', textAt(status, 'engine')],
+  ].flatMap(([label, fact]) => (fact === null ? [] : [`${label}${fact}`]));
+  const stateProblem = textAt(status, 'stateProblem');
+  const invalid = at(status, 'configInvalid');
   const unusual = [
-    ...(at(status, 'bypass') === true ? ['bypass is on: nothing is batched or tuned'] : []),
-    ...(at(status, 'paused') === true ? ['paused: settings stay as they are'] : []),
+    ...(at(status, 'isReady') === false ? ['not ready: the agent or the model server does not take traffic yet'] : []),
+    ...(at(status, 'isBypass') === true ? ['bypass is on: nothing is batched or tuned'] : []),
+    ...(at(status, 'isPaused') === true ? ['paused: settings stay as they are'] : []),
+    ...(textAt(status, 'mind') === 'down'
+      ? ['the tuner is down (it is started again): settings stay as they are']
+      : []),
+    ...(stateProblem === null ? [] : [`state does not reach the disk: ${stateProblem}`]),
+    ...(Array.isArray(invalid) ? invalid.map((sentence) => `ignored in the configuration: ${String(sentence)}`) : []),
   ];
   return [
-    style.bold(toSafeText(head.filter((part) => part !== null).join('  '))),
-    ...unusual.map((text) => style.yellow(text)),
+    style.bold(toSafeText(`morphling ${facts.join('  ')}`)),
+    ...unusual.map((text) => style.yellow(toSafeText(text))),
   ];
 }

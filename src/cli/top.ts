@@ -45,17 +45,14 @@ async function run(call: Call): Promise<number> {
     for (let look = 0; look < count && !call.signal.aborted; look++) {
       if (look > 0) await pause(1000 * intervalS, call.signal);
       if (call.signal.aborted) break;
-      const [status, snapshot] = await Promise.all([
-        control.getJson('/v1/status'),
-        control.getJson('/v1/snapshot').catch(() => null),
-      ]);
+      const [status, answer] = await Promise.all([control.getJson('/v1/status'), control.getJson('/v1/snapshot')]);
       if (!output.isLive) {
-        for (const line of toLines(snapshot)) output.print(line);
+        for (const line of toLines(status)) output.print(line);
         continue;
       }
-      const models = recordsAt(snapshot, 'models');
-      rates.push(models.reduce((sum, model) => sum + (numberAt(model, 'window', 'ratePerS') ?? 0), 0));
-      const known = models.map((model) => numberAt(model, 'window', 'latency', 'p99Ms')).filter((ms) => ms !== null);
+      const models = recordsAt(status, 'models');
+      rates.push(models.reduce((sum, model) => sum + (numberAt(model, 'ratePerS') ?? 0), 0));
+      const known = models.map((model) => numberAt(model, 'p99Ms')).filter((ms) => ms !== null);
       p99s.push(known.length === 0 ? null : Math.max(...known));
       frame.draw([
         ...formatState(status, output.style),
@@ -63,9 +60,9 @@ async function run(call: Call): Promise<number> {
         `rate  ${output.style.cyan(sparkline(rates, SPARK_WIDTH))}  ${formatNumber(rates.at(-1) ?? null)}/s`,
         `p99   ${output.style.cyan(sparkline(p99s, SPARK_WIDTH))}  ${formatMs(p99s.at(-1) ?? null)}`,
         '',
-        ...formatModels(snapshot, output.style).split('\n'),
+        ...formatModels(status, output.style).split('\n'),
         '',
-        ...formatTelemetry(snapshot),
+        ...formatTelemetry(answer),
       ]);
     }
   } finally {
@@ -74,20 +71,19 @@ async function run(call: Call): Promise<number> {
   return EXIT.ok;
 }
 
-function toLines(snapshot: unknown): string[] {
+function toLines(status: unknown): string[] {
   const now = new Date().toISOString();
-  const models = recordsAt(snapshot, 'models');
+  const models = recordsAt(status, 'models');
   if (models.length === 0) return [`${now}  no traffic yet`];
   return models.map((model) =>
     [
       now,
       toSafeText(textAt(model, 'model') ?? '-'),
-      `rate=${formatNumber(numberAt(model, 'window', 'ratePerS'))}`,
-      `p50Ms=${formatNumber(numberAt(model, 'window', 'latency', 'p50Ms'))}`,
-      `p99Ms=${formatNumber(numberAt(model, 'window', 'latency', 'p99Ms'))}`,
-      `batch=${formatNumber(numberAt(model, 'window', 'meanBatchItems'))}`,
+      `rate=${formatNumber(numberAt(model, 'ratePerS'))}`,
+      `p99Ms=${formatNumber(numberAt(model, 'p99Ms'))}`,
+      `batch=${formatNumber(numberAt(model, 'meanBatchItems'))}`,
       `queue=${formatNumber(numberAt(model, 'queueDepth'), 0)}`,
-      `settings=${formatWireSettings(at(model, 'version', 'settings')).replaceAll(' ', '')}`,
+      `settings=${formatWireSettings(at(model, 'settings')).replaceAll(' ', '')}`,
     ].join('  '),
   );
 }

@@ -82,17 +82,19 @@ describe('check', () => {
   });
 
   test('throttling, silence and a paused agent are warnings, each with a hint', () => {
-    const snapshot = {
-      telemetry: {
-        host: { throttledRatio: 0.3 },
-        health: [
-          { source: 'nvidia-smi', ageMs: 1000, lastError: null },
-          { source: 'dcgm', ageMs: null, lastError: 'refused' },
-        ],
-      },
+    const status = {
+      isBypass: true,
+      isPaused: true,
+      mind: 'down',
+      stateProblem: 'ENOSPC',
+      configInvalid: ['mode: expected ...'],
+      telemetry: [
+        { source: 'nvidia-smi', ageMs: 1000, lastError: null },
+        { source: 'dcgm', ageMs: null, lastError: 'refused' },
+      ],
     };
-    const results = checkState({ status: { bypass: true, paused: true }, snapshot });
-    expect(results.map(({ result }) => result)).toEqual(['warning', 'warning', 'warning', 'success', 'warning']);
+    const results = checkState({ status, snapshot: { telemetry: { host: { throttledRatio: 0.3 } } } });
+    expect(results.map(({ result }) => result)).toEqual([...Array<string>(6).fill('warning'), 'success', 'warning']);
     expect(results.every(({ result, hint }) => result === 'success' || hint !== undefined)).toBe(true);
     expect(checkState({ status: {}, snapshot: null }).every(({ result }) => result === 'success')).toBe(true);
   });
