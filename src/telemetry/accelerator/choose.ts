@@ -3,8 +3,8 @@ import type { DeviceReading, SourceHealth } from '../../core/snapshot.ts';
 import type { AcceleratorSampler } from './sampler.ts';
 
 export interface ChooseOptions {
-  /** A reading older than this does not count as working, ms. */
-  readonly staleMs?: number;
+  /** A reading older than this does not count as working, ms: a few sampling intervals. */
+  readonly staleMs?: () => number;
   /** A source that has said nothing for so long is given company by the next, ms. */
   readonly patienceMs?: number;
   readonly clock?: () => number;
@@ -26,7 +26,7 @@ export function chooseAccelerator(
   options: ChooseOptions = {},
 ): ChosenAccelerator {
   const clock = options.clock ?? (() => performance.now());
-  const staleMs = options.staleMs ?? 30_000;
+  const staleMs = options.staleMs ?? (() => 30_000);
   const patienceMs = options.patienceMs ?? 5000;
   const startedMs: number[] = [];
   let isStopped = false;
@@ -39,7 +39,7 @@ export function chooseAccelerator(
   };
   const isFresh = (sampler: AcceleratorSampler): boolean => {
     const { ageMs } = sampler.health(clock());
-    return ageMs !== null && ageMs <= staleMs;
+    return ageMs !== null && ageMs <= staleMs();
   };
   const pick = (): AcceleratorSampler | null => {
     let fallback: AcceleratorSampler | null = null;

@@ -5,6 +5,8 @@ import { MorphlingError, toMessage } from '../../core/errors.ts';
 export interface PageFetcher {
   /** The page's text. Throws MorphlingError UNREACHABLE, TIMED_OUT or BAD_RESPONSE; redirects are not followed. */
   fetch(url: string): Promise<string>;
+  /** The same, as the bytes that came. */
+  fetchBytes(url: string): Promise<Buffer>;
   /** Closes its connection and fails what is open. */
   close(): Promise<void>;
 }
@@ -16,8 +18,9 @@ const MOST_BYTES = 4 << 20;
 export function createPageFetcher(timeoutMs = 2000, mostBytes: number = MOST_BYTES): PageFetcher {
   const agent = new Agent({ connections: 1, maxHeaderSize: 16_384, connect: { timeout: timeoutMs } });
   const abort = new AbortController();
-  return {
-    async fetch(url) {
+  const fetcher: PageFetcher = {
+    fetch: async (url) => (await fetcher.fetchBytes(url)).toString('utf8'),
+    async fetchBytes(url) {
       const signal = AbortSignal.any([abort.signal, AbortSignal.timeout(timeoutMs)]);
       try {
         const { origin, pathname, search } = new URL(url);
@@ -44,7 +47,7 @@ export function createPageFetcher(timeoutMs = 2000, mostBytes: number = MOST_BYT
           }
           chunks.push(chunk);
         }
-        return Buffer.concat(chunks).toString('utf8');
+        return Buffer.concat(chunks);
       } catch (error) {
         if (error instanceof MorphlingError) throw error;
         const isLate = signal.aborted && !abort.signal.aborted;
@@ -60,4 +63,5 @@ export function createPageFetcher(timeoutMs = 2000, mostBytes: number = MOST_BYT
       await agent.destroy();
     },
   };
+  return fetcher;
 }

@@ -32,7 +32,7 @@ function setUp() {
   let nowMs = 0;
   const [smi, dcgm, busy] = [fake('nvidia-smi'), fake('dcgm'), fake('busy')] as const;
   busy.ageMs = 0;
-  const chosen = chooseAccelerator([smi, dcgm, busy], { clock: () => nowMs, staleMs: 1000, patienceMs: 500 });
+  const chosen = chooseAccelerator([smi, dcgm, busy], { clock: () => nowMs, staleMs: () => 1000, patienceMs: 500 });
   chosen.start();
   return { smi, dcgm, busy, chosen, advance: (ms: number) => (nowMs += ms) };
 }
