@@ -2,7 +2,7 @@
 import { monotonicClock } from '../src/core/clock.ts';
 import type { AgentConfig } from '../src/core/agent-config.ts';
 import { createLogger, type Logger } from '../src/core/log.ts';
-import { toBounds } from '../src/core/policy.ts';
+import { toBounds, type SlaTarget } from '../src/core/policy.ts';
 import type { FromSupervisor, ToData, ToMind, ToSupervisor } from '../src/core/processes.ts';
 import { Cells } from './act/cells.ts';
 import { createDataServer } from './proxy/server.ts';
@@ -42,7 +42,8 @@ function runData(config: AgentConfig, log: Logger): DataProcess {
     log,
     clock,
     settings: (model) => cells.get(model).current,
-    slaMs: (model) => sense.sla(model).p99Ms,
+    // Only a target that somebody gave may refuse a request: the assumed one would shed where no agent would have.
+    slaMs: (model) => toGivenMs(sense.sla(model)),
     onUnbatched: (model) => {
       // The start setting is made for batches: one call at a time. A model that takes none would be slower than without us.
       const cell = cells.get(model);
@@ -94,6 +95,10 @@ function runData(config: AgentConfig, log: Logger): DataProcess {
     },
     drain: () => drainer(),
   };
+}
+
+function toGivenMs({ p99Ms, isAssumed }: SlaTarget): number | null {
+  return isAssumed ? null : p99Ms;
 }
 
 interface DrainSteps {

@@ -88,6 +88,7 @@ export function runSupervisor(config: AgentConfig): Promise<number> {
       switch (message.kind) {
         case 'ready': {
           isDataReady = true;
+          log('info', 'data ready', { held: held.size, spliced: splicer.count });
           const waiting = [...held];
           held.clear();
           replace(waiting);

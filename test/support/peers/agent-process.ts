@@ -56,7 +56,11 @@ export async function startAgent(upstream: string, change: Partial<AgentConfig> 
       resolve(exitCode);
     });
   });
-  await untilTrue(async () => isOpen(port), 10_000, () => logs.join('\n'));
+  await untilTrue(
+    async () => isOpen(port),
+    10_000,
+    () => logs.join('\n'),
+  );
   const agent: AgentProcess = {
     port,
     controlPort,
@@ -66,7 +70,11 @@ export async function startAgent(upstream: string, change: Partial<AgentConfig> 
     logs,
     pidOf: (name) => findChild(supervisor.pid ?? 0, name === 'data' ? 'main.ts' : 'mind.ts'),
     logged: (pattern, timeoutMs = 10_000) =>
-      untilTrue(async () => logs.some((line) => pattern.test(line)), timeoutMs, () => `${pattern} in ${logs.join('\n')}`),
+      untilTrue(
+        async () => logs.some((line) => pattern.test(line)),
+        timeoutMs,
+        () => `${pattern} in ${logs.join('\n')}`,
+      ),
     async stop(signal = 'SIGTERM') {
       if (code === undefined) supervisor.kill(signal);
       const result = await ended;
