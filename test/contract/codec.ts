@@ -1,7 +1,7 @@
 // The laws of src/wire/codec.ts, for every codec.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createRandom } from '../../src/core/random.ts';
+import { createRandom, type Random } from '../../src/core/random.ts';
 import { isRefusal, type Codec, type ParsedRequest } from '../../src/wire/codec.ts';
 import { toMessage, type Message } from '../wire/echo.ts';
 
@@ -96,7 +96,7 @@ export function testCodec({ codec, group, serve, seeds }: CodecSubject): void {
       let accepted = 0;
       for (let turn = 0; turn < MUTATIONS; turn++) {
         const seed = seeds[turn % seeds.length] as Message;
-        const request = { ...seed, body: mutate(seed.body, random.int) };
+        const request = { ...seed, body: mutate(seed.body, random) };
         const parsed = codec.parse(request.body, request.headers);
         if (isRefusal(parsed)) {
           expect(parsed.refusal).not.toBe('');
@@ -109,7 +109,7 @@ export function testCodec({ codec, group, serve, seeds }: CodecSubject): void {
         }
         const members = seeds.map(parse).slice(0, 2);
         const answer = serve(toMessage(codec.join([members[0] as ParsedRequest, members[0] as ParsedRequest])));
-        const split = codec.split(mutate(answer.body, random.int), answer.headers, members);
+        const split = codec.split(mutate(answer.body, random), answer.headers, members);
         expect(['split', 'count', 'malformed']).toContain(split.kind);
       }
       // some mutations hit a digit or a letter: were there none, the loop would test refusals only
@@ -128,7 +128,8 @@ function readable({ body, headers }: Message): readonly unknown[] {
 }
 
 /** One to three edits: a byte changed, cut out, doubled, replaced by a structural one, or the rest cut off. */
-export function mutate(body: Buffer, int: (bound: number) => number): Buffer {
+export function mutate(body: Buffer, random: Random): Buffer {
+  const int = (bound: number): number => random.int(bound);
   let bytes = Buffer.from(body);
   for (let edits = 1 + int(3); edits > 0 && bytes.length > 0; edits--) {
     const at = int(bytes.length);

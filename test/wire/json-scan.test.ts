@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createRandom } from '../../src/core/random.ts';
 import { JsonScanner, type Measure } from '../../src/wire/json-scan.ts';
@@ -115,7 +115,7 @@ describe('strict JSON', () => {
     ].map(bytes);
     let valid = 0;
     for (let turn = 0; turn < 20_000; turn++) {
-      const body = mutate(seeds[turn % seeds.length] as Buffer, random.int);
+      const body = mutate(seeds[turn % seeds.length] as Buffer, random);
       const expected = isValid(body);
       if (expected) valid++;
       expect([read(body) === null, body.toString()]).toEqual([expected, body.toString()]);
