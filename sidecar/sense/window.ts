@@ -119,7 +119,7 @@ export class ModelWindow {
 }
 
 /** Null when nothing was counted. */
-export function toQuantiles(sketch: Sketch): Quantiles | null {
+function toQuantiles(sketch: Sketch): Quantiles | null {
   if (sketch.count === 0) return null;
   const [p50Ms, p90Ms, p95Ms, p99Ms, p999Ms] = sketch.quantiles([0.5, 0.9, 0.95, 0.99, 0.999]);
   return {

@@ -3,7 +3,7 @@ import type { DeviceReading, ModelSnapshot } from '../../core/snapshot.ts';
 import type { AcceleratorSampler } from './sampler.ts';
 
 /** Identifier of the device that nobody has seen, only inferred. */
-export const INFERRED_UUID = 'inferred';
+const INFERRED_UUID = 'inferred';
 
 /**
  * `busyRatio` gives the share of time with at least one upstream call in flight, 0..1; null while nothing was
