@@ -5,6 +5,7 @@ import type { Guarded, Proposal } from '../../src/core/proposal.ts';
 import { clampSettings, formatSettings, isSameSettings, type Settings } from '../../src/core/settings.ts';
 import type { ModelSnapshot, Snapshot } from '../../src/core/snapshot.ts';
 import { isStale } from './context.ts';
+import { toJumpedRate } from './load-view.ts';
 import { cutToNotch, toReach } from './notch.ts';
 import { Proven } from './proven.ts';
 
@@ -21,10 +22,14 @@ interface Memory {
   readonly proven: Proven;
   readonly bars: Map<string, Bar>;
   changedMs: number;
+  /** The decider's last change, while it is young enough that the reflex's flight from it tells on it. */
+  young: { readonly settings: Settings; readonly atMs: number } | null;
 }
 
 /** Doubling stops here: a day is as good as for ever, and a year would overflow nothing but patience. */
 const BAR_MAX_MS = 24 * 3_600_000;
+/** Windows in which the reflex's flight from a change convicts the change. */
+const YOUNG_WINDOWS = 3;
 const BARS_MAX = 64;
 const MODELS_MAX = 101;
 
@@ -35,15 +40,23 @@ const MODELS_MAX = 101;
  * - max-step: no part moves more than a notch, but for settings proven at this load, which may be gone back to in one go
  * - no-change: nothing is left of the change
  * - barred: a rolled-back setting is out for barMinutes, doubling
- * - cooldown: cooldownWindows decision intervals lie between two changes
+ * - cooldown: cooldownWindows decision intervals lie between two changes, but for a way back to proven settings while the SLA is broken
  * - slo: the predicted p99, queueing included, is within the SLA, or below what is measured while the SLA is broken
  */
 export class Guard {
   readonly #models = new Map<string, Memory>();
 
-  /** Once per model and window, before `check`. */
-  observe(model: ModelSnapshot): void {
-    this.#memoryOf(model.model).proven.observe(model);
+  /** Once per model and window, before `check`. Bars a young change that the reflex had to flee from, unless the load had jumped. */
+  observe(model: ModelSnapshot, nowMs: number, policy: Policy): void {
+    const memory = this.#memoryOf(model.model);
+    memory.proven.observe(model);
+    const { young } = memory;
+    if (young === null) return;
+    const isFled = model.version.source === 'reflex' && !isSameSettings(model.version.settings, young.settings);
+    if (isFled && toJumpedRate(model) === null)
+      this.rolledBack(model.model, young.settings, model.window.ratePerS, nowMs, policy);
+    const isOld = nowMs - young.atMs > YOUNG_WINDOWS * policy.decideIntervalS * 1000;
+    if (isFled || isOld) memory.young = null;
   }
 
   check(proposal: Proposal, model: ModelSnapshot, snapshot: Snapshot, policy: Policy): Guarded {
@@ -57,6 +70,8 @@ export class Guard {
       return settings;
     };
 
+    const slaMs = model.sla.p99Ms;
+    const measuredMs = model.window.latency?.p99Ms ?? null;
     const source = proposal.evidence['deviceSource'];
     if (typeof source === 'string' && isStale(snapshot, source, policy))
       return veto('stale-telemetry', `${source} has no reading younger than three sampling intervals`);
@@ -74,12 +89,11 @@ export class Guard {
 
     const waitMs = memory.changedMs + policy.guard.cooldownWindows * policy.decideIntervalS * 1000 - nowMs;
     // Half a second of grace: windows end when a timer fires, and a cool-down of two windows is not three.
-    if (proposal.class !== 'reflex' && waitMs > 500)
+    const isFlight = isProven && slaMs !== null && measuredMs !== null && measuredMs > slaMs;
+    if (proposal.class !== 'reflex' && !isFlight && waitMs > 500)
       return veto('cooldown', `the last change is too young, ${(waitMs / 1000).toFixed(0)} s to wait`);
 
-    const slaMs = model.sla.p99Ms;
     const expectedMs = proposal.predicted?.p99Ms ?? null;
-    const measuredMs = model.window.latency?.p99Ms ?? null;
     const isRescue = slaMs !== null && measuredMs !== null && measuredMs > slaMs && (expectedMs ?? 0) < measuredMs;
     if (slaMs !== null && expectedMs !== null && expectedMs > slaMs && !isRescue)
       return veto('slo', `a p99 of ${expectedMs.toFixed(1)} ms is expected, ${slaMs.toFixed(1)} ms are allowed`);
@@ -94,8 +108,10 @@ export class Guard {
   }
 
   /** A change is in force: the cool-down starts. */
-  applied(model: string, nowMs: number): void {
-    this.#memoryOf(model).changedMs = nowMs;
+  applied(model: string, settings: Settings, nowMs: number): void {
+    const memory = this.#memoryOf(model);
+    memory.changedMs = nowMs;
+    memory.young = { settings, atMs: nowMs };
   }
 
   /** A change was rolled back: these settings are barred, each time twice as long. */
@@ -116,7 +132,7 @@ export class Guard {
     const known = this.#models.get(model);
     if (known !== undefined) return known;
     if (this.#models.size >= MODELS_MAX) this.#models.delete(this.#models.keys().next().value ?? '');
-    const memory: Memory = { proven: new Proven(), bars: new Map(), changedMs: -Infinity };
+    const memory: Memory = { proven: new Proven(), bars: new Map(), changedMs: -Infinity, young: null };
     this.#models.set(model, memory);
     return memory;
   }

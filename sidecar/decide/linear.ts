@@ -15,7 +15,7 @@ import { cutToNotch, isWithinNotch, toReach } from './notch.ts';
 
 const NAME = 'linear';
 /** Forecasts must leave this share of the SLA, doubt included. */
-const SLA_SHARE = 0.95;
+const SLA_SHARE = 0.9;
 /** Doubt in standard errors of the fit. */
 const DOUBT_ERRORS = 2;
 /** Load over capacity, doubt included, above which a setting counts as overloaded. */
@@ -32,6 +32,8 @@ const HOPEFUL_INTERFERENCE = 0.3;
 const WARY_INTERFERENCE = 0.8;
 /** Windows for which a setting without effect is left out. */
 const INEFFECTIVE_WINDOWS = 30;
+/** A window's p99 counts as measured from so many answers. */
+const ANSWERS_MIN = 50;
 const MODELS_MAX = 101;
 
 interface Memory {
@@ -49,7 +51,7 @@ interface Weighed {
   readonly settings: Settings;
   readonly p99Ms: number;
   /** p99 with the doubt added. */
-  readonly warP99Ms: number;
+  readonly waryP99Ms: number;
   readonly busyRatio: number;
   readonly utilization: number;
   readonly objective: number;
@@ -68,8 +70,9 @@ export class Linear implements Decider {
   decide(model: ModelSnapshot, context: DecideContext): Decision {
     const memory = this.#memoryOf(model.model);
     memory.window++;
+    const { resets } = memory.fit;
     memory.fit.observe(model.samples);
-    if (model.isChangePoint) memory.measured.forget();
+    if (memory.fit.resets > resets) memory.measured.forget();
     const load = memory.view.observe(model);
     const belief = memory.fit.belief();
     if (load === null || belief === null) return hold(model, NAME, 'too little traffic to fit a curve');
@@ -88,7 +91,7 @@ export class Linear implements Decider {
 
   /** What the window says about the settings in force, and about settings that do nothing. */
   #learn(memory: Memory, model: ModelSnapshot, belief: CurveBelief, load: Load): void {
-    memory.measured.observe(model, forecast(belief, model.version.settings, load));
+    memory.measured.observe(model, (settings) => forecast(belief, settings, load));
     for (const finding of findIneffective(model)) {
       if (finding.kind !== 'blocked') continue;
       if (finding.setting === 'batchDelayMs') memory.noDelayUntil = memory.window + INEFFECTIVE_WINDOWS;
@@ -113,33 +116,37 @@ export class Linear implements Decider {
     const usable = toCandidates(current, toBounds(policy, model.sla), view.slaMs).filter(
       (settings) =>
         (settings.batchDelayMs === 0 || memory.window >= memory.noDelayUntil) &&
-        (settings.concurrency <= memory.concurrencyMax.value || memory.window >= memory.concurrencyMax.until),
+        (settings.concurrency <= memory.concurrencyMax.value || memory.window >= memory.concurrencyMax.until) &&
+        !memory.measured.isSpoiled(settings, view.load.itemsPerMs),
     );
     const here = weigh(current);
     const weighed = usable.map(weigh);
     const admissible = weighed.filter((candidate) => candidate.isAdmissible);
     const target = admissible.length > 0 ? least(admissible, toRank) : least(weighed, toRelief);
-    const measuredP99Ms = model.window.latency?.p99Ms ?? null;
-    const isBroken = !here.isAdmissible || (measuredP99Ms !== null && measuredP99Ms > view.slaMs);
+    const { latency } = model.window;
+    // What is measured settles it; a forecast alone breaks nothing that works.
+    const isBroken = latency !== null && latency.count >= ANSWERS_MIN ? latency.p99Ms > view.slaMs : !here.isAdmissible;
 
+    const unrest = 1 + memory.measured.recentChanges;
     const isWorth = (candidate: Weighed): boolean => {
       if (isSameSettings(candidate.settings, current)) return false;
       if (isBroken) return toRelief(candidate) < toRelief(here) || (candidate.isAdmissible && !here.isAdmissible);
       const gain = 1 - candidate.objective / here.objective;
-      const isQuicker = gain > -EQUAL_RATIO && candidate.p99Ms < (1 - P99_GAIN_MIN) * here.p99Ms;
-      return candidate.isAdmissible && (isQuicker || gain > GAIN_MIN * (1 + memory.measured.recentChanges));
+      const isQuicker = gain > -EQUAL_RATIO && candidate.p99Ms * (1 + P99_GAIN_MIN * unrest) < here.p99Ms;
+      return candidate.isAdmissible && (isQuicker || here.objective > candidate.objective * (1 + GAIN_MIN * unrest));
     };
     if (target === null || !isWorth(target))
       return hold(
         model,
         NAME,
-        `no setting promises ${(100 * GAIN_MIN * (1 + memory.measured.recentChanges)).toFixed(0)} % more than ${formatSettings(current)}`,
+        `no setting promises ${(100 * GAIN_MIN * unrest).toFixed(0)} % more than ${formatSettings(current)}`,
       );
 
     // The notch toward the target if it is sound, else the best sound one within a notch.
     const toward = weigh(cutToNotch(current, target.settings, reach));
     const isSound = (candidate: Weighed): boolean =>
-      candidate.isAdmissible || (isBroken && toRelief(candidate) <= toRelief(here));
+      !memory.measured.isSpoiled(candidate.settings, view.load.itemsPerMs) &&
+      (candidate.isAdmissible || (isBroken && toRelief(candidate) <= toRelief(here)));
     const near = weighed.filter((candidate) => isWithinNotch(current, candidate.settings, reach) && isWorth(candidate));
     const choice =
       isSound(toward) && !isSameSettings(toward.settings, current) ? toward : least(near, isBroken ? toRelief : toRank);
@@ -150,7 +157,10 @@ export class Linear implements Decider {
         `the way to ${formatSettings(target.settings)} leads through settings that break the SLA`,
       );
 
-    const predicted: Prediction = { p99Ms: choice.p99Ms, gpuSecondsPer1k: toSecondsPer1k(choice, view.load) };
+    // Where even the best is overloaded there is no p99 to predict: the queue grows until requests are shed.
+    const predicted: Prediction | null = Number.isFinite(choice.p99Ms)
+      ? { p99Ms: choice.p99Ms, gpuSecondsPer1k: toSecondsPer1k(choice, view.load) }
+      : null;
     const reason = isBroken
       ? `p99 is or would be over the SLA of ${view.slaMs.toFixed(1)} ms, on the way to ${formatSettings(target.settings)}`
       : `on the way to ${formatSettings(target.settings)}, ${((1 - target.objective / here.objective) * 100).toFixed(0)} % better by forecast`;
@@ -197,18 +207,27 @@ function toWeighed(
   const feared = isGuess ? forecast({ ...belief, interference: WARY_INTERFERENCE }, settings, load) : hoped;
   const doubt = 1 + DOUBT_ERRORS * belief.errorRatio(Math.min(settings.batchSize, 2 * feared.meanBatchItems));
   const known = measured.recall(settings, load.itemsPerMs);
-  const p99Ms = known?.p99Ms ?? hoped.p99Ms * measured.bias;
-  const busyRatio = known === null ? hoped.busyRatio : Math.min(1, known.busyPerItemMs * load.itemsPerMs);
-  const warP99Ms = known?.p99Ms ?? feared.p99Ms * measured.bias * doubt;
+  const trust = known?.trust ?? 0;
+  const blend = (expected: number, recalled: number | undefined): number =>
+    recalled === undefined || !Number.isFinite(expected)
+      ? (recalled ?? expected)
+      : expected ** (1 - trust) * recalled ** trust;
+  const p99Ms = blend(hoped.p99Ms * measured.bias, known?.p99Ms);
+  const waryP99Ms = blend(feared.p99Ms * measured.bias * doubt, known?.p99Ms);
+  const busyRatio = Math.min(
+    1,
+    blend(hoped.busyRatio, known === null ? undefined : known.busyPerItemMs * load.itemsPerMs),
+  );
   const objective = p99Ms ** weights.performance * (busyRatio / load.itemsPerMs) ** weights.cost;
   return {
     settings,
     p99Ms,
-    warP99Ms,
+    waryP99Ms,
     busyRatio,
     utilization: feared.utilization,
     objective,
-    isAdmissible: warP99Ms <= SLA_SHARE * slaMs && feared.utilization * (known === null ? doubt : 1) <= UTILIZATION_MAX,
+    isAdmissible:
+      waryP99Ms <= SLA_SHARE * slaMs && feared.utilization * (1 + (doubt - 1) * (1 - trust)) <= UTILIZATION_MAX,
   };
 }
 
@@ -216,9 +235,9 @@ function toRank(candidate: Weighed): number {
   return candidate.objective * candidate.p99Ms ** P99_TIE_EXPONENT;
 }
 
-/** While nothing is admissible: the least p99, and where all are overloaded the most room. */
+/** While nothing is admissible there is little to lose, so hope counts and not fear: the least p99, and where all are overloaded the most room. */
 function toRelief(candidate: Weighed): number {
-  return Number.isFinite(candidate.warP99Ms) ? candidate.warP99Ms : 1e9 * candidate.utilization;
+  return Number.isFinite(candidate.p99Ms) ? candidate.p99Ms : 1e9 * candidate.utilization;
 }
 
 function toSecondsPer1k({ busyRatio }: Weighed, { itemsPerMs, itemsPerRequest }: Load): number {

@@ -1,8 +1,10 @@
 // What settings were measured to give, so that a forecast is believed only where nothing better is known.
 import { formatSettings, type Settings } from '../../src/core/settings.ts';
 import type { ModelSnapshot } from '../../src/core/snapshot.ts';
+import { type Evidence, EvidenceJoiner } from './evidence.ts';
 import type { Forecast } from './forecast.ts';
 
+/** Means are geometric: p99s err by factors. */
 interface Outcome {
   itemsPerMs: number;
   p99Ms: number;
@@ -13,8 +15,6 @@ interface Outcome {
   window: number;
 }
 
-/** A p99 of fewer answers is noise. */
-const ANSWERS_MIN = 100;
 /** Beyond this, older answers fade: the engine drifts. */
 const ANSWERS_KEPT = 3000;
 /** Within this factor two loads are the same load. */
@@ -28,13 +28,27 @@ const BIAS_MAX = 2.5;
 /** Changes count as recent for so many windows: the longer a rule stands still, the lighter it moves again. */
 const RECENT_WINDOWS = 20;
 const OUTCOMES_MAX = 64;
+/** A measurement on so many answers weighs as much as the forecast: a p99 near full load moves slowly and deceives. */
+const HALF_TRUST_ANSWERS = 1000;
+const SPOILED_WINDOWS = 360;
+
+/** A measurement as a rule may use it. */
+export interface Recalled {
+  readonly p99Ms: number;
+  readonly busyPerItemMs: number;
+  /** 0..1: its weight against the forecast. */
+  readonly trust: number;
+}
 
 /** One model's measurements by setting, and measured / forecast as one factor for all others. */
 export class Measured {
   readonly #outcomes = new Map<string, Outcome>();
+  readonly #spoiled = new Map<string, { readonly itemsPerMs: number; readonly window: number }>();
+  readonly #joiner = new EvidenceJoiner();
+  #itemsPerMs = 0;
   #logBias = 0;
   #window = 0;
-  #generation = -1;
+  #settings: Settings | null = null;
   #changedAt: number[] = [];
 
   /** Measured p99 / forecast p99 where both are known; 1 before. */
@@ -47,63 +61,72 @@ export class Measured {
     return this.#changedAt.length;
   }
 
-  /** Takes in a window; the first of a generation is passed over, as part of it ran under the settings before. */
-  observe(model: ModelSnapshot, expected: Forecast): void {
+  /** Takes in a window. `expect` is asked only for settings that have something to say. */
+  observe(model: ModelSnapshot, expect: (settings: Settings) => Forecast): void {
     this.#window++;
+    if (model.window.durationMs > 0) this.#itemsPerMs = model.window.arrivedItems / model.window.durationMs;
     this.#changedAt = this.#changedAt.filter((window) => this.#window - window < RECENT_WINDOWS);
-    const { generation, settings } = model.version;
-    const isWhole = generation === this.#generation;
-    if (!isWhole && this.#generation !== -1) this.#changedAt.push(this.#window);
-    this.#generation = generation;
-    const { latency, busyRatio, completions, completedItems, durationMs, arrivedItems } = model.window;
-    if (!isWhole || latency === null || completions < ANSWERS_MIN || completedItems === 0) return;
-    if (Number.isFinite(expected.p99Ms)) {
-      const ratio = Math.min(BIAS_MAX, Math.max(BIAS_MIN, latency.p99Ms / expected.p99Ms));
+    const before = this.#settings;
+    this.#settings = model.version.settings;
+    const evidence = this.#joiner.observe(model);
+    if (this.#joiner.isChange) {
+      this.#changedAt.push(this.#window);
+      // The reflex fled from it: whatever its windows said, it did not hold.
+      if (model.version.source === 'reflex' && before !== null) this.spoil(before);
+    }
+    if (evidence === null) return;
+    const expectedMs = expect(evidence.settings).p99Ms;
+    if (Number.isFinite(expectedMs)) {
+      const ratio = Math.min(BIAS_MAX, Math.max(BIAS_MIN, evidence.p99Ms / expectedMs));
       this.#logBias += BIAS_STEP * (Math.log(ratio) - this.#logBias);
     }
-    this.#record(settings, {
-      itemsPerMs: arrivedItems / durationMs,
-      p99Ms: latency.p99Ms,
-      busyPerItemMs: (busyRatio * durationMs) / completedItems,
-      answers: completions,
-      window: this.#window,
-    });
+    this.#record(evidence);
   }
 
-  /** What was measured for these settings at this load or near it; null when nothing was, or long ago. */
-  recall(settings: Settings, itemsPerMs: number): { readonly p99Ms: number; readonly busyPerItemMs: number } | null {
+  /** What was measured for these settings at this load or near it, and how far it is to be believed; null when nothing was. */
+  recall(settings: Settings, itemsPerMs: number): Recalled | null {
     const outcome = this.#outcomes.get(formatSettings(settings));
     if (outcome === undefined || this.#window - outcome.window > WINDOWS_KEPT) return null;
     const ratio = itemsPerMs / outcome.itemsPerMs;
-    return ratio > SAME_LOAD_RATIO || ratio < 1 / SAME_LOAD_RATIO ? null : outcome;
+    if (ratio > SAME_LOAD_RATIO || ratio < 1 / SAME_LOAD_RATIO) return null;
+    const { p99Ms, busyPerItemMs, answers } = outcome;
+    return { p99Ms, busyPerItemMs, trust: answers / (answers + HALF_TRUST_ANSWERS) };
   }
 
-  /** Rolled back: whatever was measured, it is worse than that. */
+  /** Rolled back or fled from: left alone for an hour of windows at this load or more. */
   spoil(settings: Settings): void {
-    const outcome = this.#outcomes.get(formatSettings(settings));
-    if (outcome !== undefined) outcome.p99Ms *= 2;
+    this.#spoiled.set(formatSettings(settings), { itemsPerMs: this.#itemsPerMs, window: this.#window });
+    if (this.#spoiled.size > OUTCOMES_MAX) this.#spoiled.delete(this.#spoiled.keys().next().value ?? '');
   }
 
-  /** Another load or engine: what was measured no longer speaks for it. */
+  isSpoiled(settings: Settings, itemsPerMs: number): boolean {
+    const spoiled = this.#spoiled.get(formatSettings(settings));
+    if (spoiled === undefined || this.#window - spoiled.window > SPOILED_WINDOWS) return false;
+    return itemsPerMs > spoiled.itemsPerMs / SAME_LOAD_RATIO;
+  }
+
+  /** Another engine: what was measured no longer speaks for it. */
   forget(): void {
     this.#outcomes.clear();
+    this.#spoiled.clear();
     this.#changedAt = [];
   }
 
-  #record(settings: Settings, outcome: Outcome): void {
+  #record({ settings, itemsPerMs, p99Ms, busyPerItemMs, answers }: Evidence): void {
     const key = formatSettings(settings);
-    const old = this.#outcomes.get(key);
-    const isSameLoad = old !== undefined && this.recall(settings, outcome.itemsPerMs) !== null;
+    const old = this.recall(settings, itemsPerMs) === null ? undefined : this.#outcomes.get(key);
+    const kept = Math.min(ANSWERS_KEPT, old?.answers ?? 0);
+    const share = answers / (kept + answers);
+    const mix = (before: number | undefined, now: number): number =>
+      before === undefined ? now : before * (now / before) ** share;
     this.#outcomes.delete(key);
-    if (isSameLoad) {
-      const answers = Math.min(ANSWERS_KEPT, old.answers);
-      const share = outcome.answers / (answers + outcome.answers);
-      outcome.p99Ms = old.p99Ms * (outcome.p99Ms / old.p99Ms) ** share;
-      outcome.busyPerItemMs = old.busyPerItemMs + share * (outcome.busyPerItemMs - old.busyPerItemMs);
-      outcome.itemsPerMs = old.itemsPerMs + share * (outcome.itemsPerMs - old.itemsPerMs);
-      outcome.answers += answers;
-    }
-    this.#outcomes.set(key, outcome);
+    this.#outcomes.set(key, {
+      itemsPerMs: mix(old?.itemsPerMs, itemsPerMs),
+      p99Ms: mix(old?.p99Ms, p99Ms),
+      busyPerItemMs: mix(old?.busyPerItemMs, busyPerItemMs),
+      answers: kept + answers,
+      window: this.#window,
+    });
     if (this.#outcomes.size > OUTCOMES_MAX) this.#outcomes.delete(this.#outcomes.keys().next().value ?? '');
   }
 }

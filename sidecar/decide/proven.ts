@@ -1,6 +1,7 @@
 // Which settings have been seen to hold, and at what load: what the reflex flees to and the guard trusts.
 import { formatSettings, type Settings } from '../../src/core/settings.ts';
 import type { ModelSnapshot } from '../../src/core/snapshot.ts';
+import { EvidenceJoiner } from './evidence.ts';
 
 interface Standing {
   readonly settings: Settings;
@@ -14,23 +15,21 @@ interface Standing {
 const REMEMBERED_MAX = 32;
 /** A window lighter than its record by this much still counts as the same load. */
 const SAME_LOAD_RATIO = 0.9;
-/** Fewer answers than this prove nothing about a p99. */
-const ANSWERS_MIN = 100;
-
+/** More lost than this is no service, however fast the rest. */
+const ERROR_RATIO_MAX = 0.01;
 /** The proven settings of one model. Fed one window at a time; the newest word on a setting wins. */
 export class Proven {
   readonly #records = new Map<string, Standing>();
-  #lastGeneration = -1;
+  readonly #joiner = new EvidenceJoiner();
 
-  /** Takes in a window. The first window of a generation is passed over: part of it ran under the settings before. */
+  /** Takes in a window. */
   observe(model: ModelSnapshot): void {
-    const { generation, settings } = model.version;
-    const isWhole = generation === this.#lastGeneration;
-    this.#lastGeneration = generation;
-    const { latency, errorRatio, ratePerS, completions } = model.window;
-    if (!isWhole || latency === null || model.sla.p99Ms === null || completions < ANSWERS_MIN) return;
+    const evidence = this.#joiner.observe(model);
+    const slaMs = model.sla.p99Ms;
+    if (evidence === null || slaMs === null) return;
+    const { settings, ratePerS } = evidence;
     const record = this.#recordOf(settings);
-    const held = latency.p99Ms <= model.sla.p99Ms && errorRatio <= 0.01;
+    const held = evidence.p99Ms <= slaMs && evidence.errorRatio <= ERROR_RATIO_MAX;
     if (held) {
       record.heldAtPerS = Math.max(record.heldAtPerS, ratePerS);
       if (record.brokeAtPerS <= ratePerS) record.brokeAtPerS = Infinity;

@@ -18,8 +18,11 @@ export type ReflexAction =
   /** Put these in force at once, source `reflex`. They stay until the next decision. */
   | { readonly kind: 'trip'; readonly settings: Settings; readonly reason: string };
 
-/** A request expected to end later than this share of the SLA is the last warning: one in a hundred may pass the SLA itself. */
-const TRIP_RATIO = 0.8;
+/**
+ * A request that cannot end within the SLA any more is the sign. Earlier would be wrong: a good setting uses the SLA up
+ * to 90 % at its p99, and a reflex that fires there undoes every decision.
+ */
+const TRIP_RATIO = 1;
 /** A wait this little above the delay asked for is the delay, not a queue. */
 const ABOVE_DELAY_RATIO = 0.05;
 /** Where nothing is known of the service time, half the SLA is left for it. */
@@ -28,7 +31,7 @@ const UNKNOWN_SERVICE_RATIO = 0.5;
 /**
  * One per model, whatever the controller. Trips when
  *
- *     oldestWait > delay + 0.05 SLA   and   oldestWait + service > 0.8 SLA
+ *     oldestWait > delay + 0.05 SLA   and   oldestWait + service > SLA
  *
  * with service = the last window's median upstream time; then the safest settings proven so far are in force until the
  * interval ends, and the next decision starts from there. It trips once an interval: a reflex that fires again would only repeat itself.
@@ -69,6 +72,7 @@ export class Reflex {
     this.#hasTripped = true;
     // Nothing safer is known than what is in force: changing it would only hide that the device is full.
     if (isSameSettings(safe, settings)) return { kind: 'none' };
+    this.#proven.broke(settings, this.#ratePerS);
     this.#trips++;
     const reason =
       `the oldest request has waited ${oldestWaitMs.toFixed(0)} ms and needs about ${serviceMs.toFixed(0)} ms more, ` +
