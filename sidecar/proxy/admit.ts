@@ -11,7 +11,7 @@ export interface Standing {
   readonly aheadItems: number;
   /** Batches of other keys that leave before its own, estimated. */
   readonly aheadKeys: number;
-  /** Arrival of the request queued longest; null when none waits. */
+  /** Arrival of the head of the queue it joins; null when none of its key waits. */
   readonly oldestArrivedMs: number | null;
   /** A batch ready now would leave now. */
   readonly hasFreePlace: boolean;
@@ -46,10 +46,10 @@ const QUEUED: Verdict = Object.freeze({ kind: 'queued' });
  * d: mean batch duration, D(.): duration by size, f: items a batch takes when more wait, i: time between departures
  * under pressure (all from Pace); e: age of the oldest call in flight. |d - e| is what is left of that call, or, once it
  * is overdue by x, another x: a stall is noticed while it lasts. It is shed if that is later than its deadline, or later
- * than `bound` after its arrival, or (j = 1) after the arrival of the oldest in the batch it would make longer:
+ * than `bound` after its arrival, or (j = 1) after the arrival of the oldest in the batch that it would make longer:
  *
  * - 2 x SLA (10 s while no SLA is known): a burst may use it up;
- * - 0.85 x SLA when for 2 x SLA batches have left full with more behind them: that is not a burst but lasting overload,
+ * - 0.85 x SLA (or of its deadline, if sooner) when for 2 x SLA batches have left full with more behind them: that is not a burst but lasting overload,
  *   larger batches cannot help any more, and a queue kept at 2 x SLA would make every answer late, for ever. But never
  *   less than full batches need, (i + D(f)) / 0.85: smaller batches would only make the engine slower.
  *   This is the one adaptive rule. First in, first out stays, since a queue bounded in time holds no work so old that
@@ -91,8 +91,11 @@ export class Admission {
     if (isFull) return this.shed('full', waitMs);
 
     const endMs = nowMs + waitMs + this.#pace.durationOfMs(ownItems);
+    const patienceMs = request.deadlineMs - request.arrivedMs;
+    const boundMs = this.#boundMs(patienceMs, limitItems, fillItems, nowMs);
+    // It must not make late those whose batch it joins either.
     const sinceMs = turn === 1 ? Math.min(request.arrivedMs, standing.oldestArrivedMs ?? Infinity) : request.arrivedMs;
-    if (endMs <= Math.min(request.deadlineMs, sinceMs + this.#boundMs(standing, fillItems, nowMs))) return QUEUED;
+    if (endMs <= request.deadlineMs && endMs <= sinceMs + boundMs) return QUEUED;
     return this.shed('late', waitMs);
   }
 
@@ -103,11 +106,11 @@ export class Admission {
     return { kind: 'shed', reason, retryAfterMs: 1000 * retryAfterS };
   }
 
-  #boundMs(standing: Standing, fillItems: number, nowMs: number): number {
+  #boundMs(patienceMs: number, limitItems: number, fillItems: number, nowMs: number): number {
     const slaMs = this.#sla() ?? UNKNOWN_SLA_MS;
     const burstMs = Math.max(BURST_RATIO * slaMs, 2 * (this.#pace.loneMs ?? 0));
     if (this.#pace.saturatedForMs(nowMs) <= burstMs) return burstMs;
-    const fullMs = this.#pace.intervalMs(standing.limitItems, nowMs) + this.#pace.durationOfMs(fillItems);
-    return Math.min(burstMs, Math.max(MARGIN_RATIO * slaMs, fullMs / MARGIN_RATIO));
+    const fullMs = this.#pace.intervalMs(limitItems, nowMs) + this.#pace.durationOfMs(fillItems);
+    return Math.min(burstMs, Math.max(MARGIN_RATIO * Math.min(slaMs, patienceMs), fullMs / MARGIN_RATIO));
   }
 }

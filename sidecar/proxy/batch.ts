@@ -78,22 +78,28 @@ export class Batcher<R extends Waiting> {
     return items;
   }
 
-  /**
-   * Batches of other keys that leave before a newcomer's. Its own queue, if it waits, stands among its equals as its
-   * head's age among their ages (taken as even: exact would cost a walk), and comes round again for every full batch.
-   */
-  keysAhead(request: R, limitItems: number): number {
+  /** The queue that a newcomer would join; null when none of its key waits. */
+  queueOf(request: R): KeyQueue<R> | null {
     const priority = toPriority(request.priority);
     const { key } = request;
     const last = this.#last;
     const isLast = last !== null && last.priority === priority && last.key === key;
     const own = request.isBatchable ? (isLast ? last : this.#queues[priority]!.get(key)) : this.#alone[priority];
+    return own === undefined || own.head === null ? null : own;
+  }
+
+  /**
+   * Batches of other keys that leave before a newcomer's, given `queueOf` it. Its queue stands among its equals as its
+   * head's age among their ages (taken as even: exact would cost a walk), and comes round again for every full batch.
+   */
+  keysAhead(request: R, own: KeyQueue<R> | null, limitItems: number): number {
+    const priority = toPriority(request.priority);
     let more = 0;
     for (let at = priority + 1; at < PRIORITIES; at++) more += this.#ready[at]!.size + this.#growing[at]!.size;
     const ready = this.#ready[priority]!;
     const growing = this.#growing[priority]!;
     const equals = ready.size + growing.size;
-    if (equals === 0 || own === undefined || own.head === null) return more + equals;
+    if (own === null) return more + equals;
     const oldest = Math.min(ready.top?.rank ?? Infinity, growing.top?.rank ?? Infinity);
     const position = (own.rank - oldest) / (this.#order + 1 - oldest);
     return more + equals * position + (equals - 1) * Math.floor(own.items / limitItems);

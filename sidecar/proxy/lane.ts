@@ -153,11 +153,12 @@ class ModelLane<R extends Waiting> implements Lane<R> {
   #standingBefore(request: R, nowMs: number): Standing {
     const version = this.#options.settings();
     const { limitItems } = this.#ruleOf(version);
+    const own = this.#batcher.queueOf(request);
     return {
       queuedRequests: this.#batcher.requests,
       aheadItems: this.#batcher.itemsAhead(request.priority),
-      aheadKeys: this.#batcher.keysAhead(request, limitItems),
-      oldestArrivedMs: this.#batcher.oldestArrivedMs,
+      aheadKeys: this.#batcher.keysAhead(request, own, limitItems),
+      oldestArrivedMs: own?.head?.request?.arrivedMs ?? null,
       hasFreePlace: this.#hasFreePlace(version, nowMs),
       oldestStartedMs: this.#oldest === null ? null : this.#oldest.startedMs,
       limitItems,
