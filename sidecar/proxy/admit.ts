@@ -49,14 +49,14 @@ const QUEUED: Verdict = Object.freeze({ kind: 'queued' });
  * than `bound` after its arrival, or (j = 1) after the arrival of the oldest in the batch that it would make longer:
  *
  * - 2 x SLA (10 s while no SLA is known): a burst may use it up;
- * - 0.85 x SLA (or of its deadline, if sooner) when for 2 x SLA batches have left full with more behind them: that is not a burst but lasting overload,
- *   larger batches cannot help any more, and a queue kept at 2 x SLA would make every answer late, for ever. But never
- *   less than full batches need, (i + D(f)) / 0.85: smaller batches would only make the engine slower.
+ * - 0.85 x SLA (or of its deadline, if sooner) when for 2 x SLA batches have left full with more behind them: that is
+ *   not a burst but lasting overload, larger batches cannot help any more, and a queue kept at 2 x SLA would make every
+ *   answer late, for ever. But never less than full batches need, (i + D(f)) / 0.85: smaller ones only slow the engine.
  *   This is the one adaptive rule. First in, first out stays, since a queue bounded in time holds no work so old that
  *   newer work should overtake it (what LIFO is for), and dropping from the queue (CoDel) refuses late what can be
  *   refused at once. What a stall has aged is at most one bound of work;
- * - but at least 2 x the duration of a lone request: where that alone exceeds the SLA no shedding can meet it, and a
- *   target set too low must not turn into an outage.
+ * - where a lone request alone takes longer than the SLA, no shedding can meet it, and a target set too low must not turn
+ *   into an outage: then the bound is what full batches need, and at least two lone requests.
  *
  * Before any batch has ended nothing is known but e, so d and D count as 0: a newcomer is taken until the first call
  * itself is older than the bound. And whatever the estimate says, a request is taken that finds a free place: nothing
@@ -108,9 +108,10 @@ export class Admission {
 
   #boundMs(patienceMs: number, limitItems: number, fillItems: number, nowMs: number): number {
     const slaMs = this.#sla() ?? UNKNOWN_SLA_MS;
-    const burstMs = Math.max(BURST_RATIO * slaMs, 2 * (this.#pace.loneMs ?? 0));
+    const fullMs = (this.#pace.intervalMs(limitItems, nowMs) + this.#pace.durationOfMs(fillItems)) / MARGIN_RATIO;
+    const loneMs = this.#pace.loneMs ?? 0;
+    const burstMs = loneMs > slaMs ? Math.max(2 * loneMs, fullMs) : BURST_RATIO * slaMs;
     if (this.#pace.saturatedForMs(nowMs) <= burstMs) return burstMs;
-    const fullMs = this.#pace.intervalMs(limitItems, nowMs) + this.#pace.durationOfMs(fillItems);
-    return Math.min(burstMs, Math.max(MARGIN_RATIO * Math.min(slaMs, patienceMs), fullMs / MARGIN_RATIO));
+    return Math.min(burstMs, Math.max(MARGIN_RATIO * Math.min(slaMs, patienceMs), fullMs));
   }
 }
