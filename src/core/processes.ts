@@ -1,4 +1,5 @@
 // What the three processes of the agent say to one another, as JSON over their pipes.
+import type { HistoryEntry } from './history.ts';
 import type { Explanation, Proposal } from './proposal.ts';
 import type { Policy } from './policy.ts';
 import type { Snapshot, TelemetryReading } from './snapshot.ts';
@@ -6,7 +7,10 @@ import type { Snapshot, TelemetryReading } from './snapshot.ts';
 /** data -> mind, relayed by the supervisor. */
 export type ToMind =
   | { readonly kind: 'policy'; readonly policy: Policy; readonly isPaused: boolean }
-  | { readonly kind: 'snapshot'; readonly snapshot: Snapshot };
+  /** `telemetry` is null: the mind reads it itself. */
+  | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
+  /** What became of a change, whoever asked for it. */
+  | { readonly kind: 'changed'; readonly entry: HistoryEntry };
 
 /** mind -> data, relayed by the supervisor. */
 export type ToData =
