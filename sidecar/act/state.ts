@@ -102,6 +102,8 @@ export class StateStore {
   }
 
   async #writeAll(): Promise<void> {
+    // Never done before `save` has kept the promise: it would keep one that is over, and nothing more be written.
+    await Promise.resolve();
     while (this.#pending !== null) {
       const { text } = this.#pending;
       this.#pending = null;

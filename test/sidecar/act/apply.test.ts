@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest';
 import { Applier, formatChange } from '../../../sidecar/act/apply.ts';
 import { SettingsCell } from '../../../sidecar/act/cell.ts';
 import { Cells, OTHER_MODEL } from '../../../sidecar/act/cells.ts';
-import { createNoEngine } from '../../../sidecar/act/engine/none.ts';
 import { SavedSettings } from '../../../sidecar/act/saved.ts';
 import type { HistoryEntry } from '../../../src/core/history.ts';
 import { DEFAULT_POLICY, toBounds } from '../../../src/core/policy.ts';
@@ -264,15 +263,5 @@ describe('what a restart finds', () => {
     }
     expect(saved.toValue().models).toHaveLength(200);
     expect(saved.toValue().models[0]?.class.model).toBe('m300');
-  });
-});
-
-describe('an engine that can be told nothing', () => {
-  test('takes settings without switches and refuses the others', async () => {
-    const engine = createNoEngine();
-    expect(await engine.switches('m')).toEqual({});
-    await expect(engine.apply('m', START_SETTINGS)).resolves.toBeUndefined();
-    await expect(engine.apply('m', { ...START_SETTINGS, switches: { tensorrt: true } })).rejects.toThrow('tensorrt');
-    expect(await engine.verify('m', START_SETTINGS)).toBe(true);
   });
 });

@@ -1,0 +1,44 @@
+// The agent at one glance: what `morphling status` and the page's head show.
+import { type Static, Type } from 'typebox';
+import { oneOf, orNull } from '../config/schema.ts';
+import { SettingsSchema } from '../config/settings.ts';
+import { MODES } from '../core/policy.ts';
+import { SourceSchema } from './settings.ts';
+import { SlaTargetSchema, SourceHealthSchema } from './snapshot.ts';
+
+const ModelStatusSchema = Type.Object({
+  model: Type.String(),
+  settings: SettingsSchema,
+  generation: Type.Integer({ minimum: 1 }),
+  source: SourceSchema,
+  lastGood: SettingsSchema,
+  isWatching: Type.Boolean({ description: 'The change in force has no verdict yet.' }),
+  sla: SlaTargetSchema,
+  ratePerS: orNull<number>(Type.Number()),
+  p99Ms: orNull<number>(Type.Number()),
+  errorRatio: orNull<number>(Type.Number()),
+  meanBatchItems: orNull<number>(Type.Number()),
+  queueDepth: Type.Integer({ minimum: 0 }),
+  inflight: Type.Integer({ minimum: 0 }),
+});
+
+/** `GET /v1/status`. Figures of a model are null until its first window has closed. */
+export const StatusBodySchema = Type.Object({
+  version: Type.String(),
+  uptimeS: Type.Number({ minimum: 0 }),
+  upstream: Type.String(),
+  isReady: Type.Boolean(),
+  isPaused: Type.Boolean({ description: 'Nothing is decided; what is in force stays.' }),
+  isBypass: Type.Boolean({ description: 'No batching, trials or limits.' }),
+  mode: oneOf(MODES),
+  decider: Type.String(),
+  engine: Type.String(),
+  mind: oneOf(['up', 'down', 'not started']),
+  configInvalid: Type.Array(Type.String(), { description: 'What fail-open let pass; not empty: a pass-through.' }),
+  stateProblem: orNull<string>(Type.String({ description: 'Why state does not reach the disk.' })),
+  deviceSource: orNull<string>(Type.String()),
+  telemetry: Type.Array(SourceHealthSchema),
+  models: Type.Array(ModelStatusSchema),
+});
+
+export type StatusBody = Static<typeof StatusBodySchema>;
