@@ -20,6 +20,9 @@ export async function main(): Promise<void> {
   process.exit(code);
 }
 
+/** Two signals closer than this are one: no finger is that fast. */
+const ECHO_MS = 150;
+
 async function runCommandLine(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
   const noColor = argv.includes('--no-color');
@@ -72,8 +75,12 @@ async function runWithSignals(
 ): Promise<number> {
   const abort = new AbortController();
   let code: number | null = null;
+  let firstMs = 0;
   const onSignal = (name: NodeJS.Signals): void => {
     const isSecond = code !== null;
+    // The terminal signals a whole group: behind a wrapper that forwards it, one Ctrl-C comes twice.
+    if (isSecond && performance.now() - firstMs < ECHO_MS) return;
+    firstMs = performance.now();
     code = name === 'SIGINT' ? EXIT.interrupted : EXIT.terminated;
     if (isSecond || command.cleansUp !== true) process.exit(code);
     abort.abort();
