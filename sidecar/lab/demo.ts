@@ -221,7 +221,7 @@ async function startAgent(
     },
   });
   programs.push(program);
-  await untilReady(program, `http://127.0.0.1:${data}/v2/health/ready`, READY_TIMEOUT_MS, signal);
+  await untilReady(program, `http://127.0.0.1:${metrics}/ready`, READY_TIMEOUT_MS, signal);
   return { dataUrl: `http://127.0.0.1:${data}`, controlUrl: `http://127.0.0.1:${control}` };
 }
 

@@ -1,8 +1,8 @@
 // The way to an agent: where its control port is, and the token that opens its writes.
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { formatAddress, isWildcard, parseAddress } from '../config/address.ts';
+import { toStateDirs } from '../config/state-dir.ts';
 import { MorphlingError, toMessage } from '../core/errors.ts';
 import type { Call } from './command.ts';
 import { createHttp, type Http } from './http.ts';
@@ -20,7 +20,7 @@ const TOKEN_FILE = 'token';
 
 /**
  * Opens the control port that `--control`, MORPHLING_CONTROL or the default names. With `isWrite` the token is read
- * first, so that a missing one is reported as such and not as a refusal. Throws BAD_REQUEST-like usage as MorphlingError.
+ * first, so that a missing one is reported as such and not as a refusal. Throws BAD_REQUEST for a bad address or timeout.
  */
 export function openControl(call: Call, isWrite = false): Control {
   const text = call.texts['control'] ?? (call.env['MORPHLING_CONTROL'] || DEFAULT_ADDRESS);
@@ -47,9 +47,8 @@ export function openControl(call: Call, isWrite = false): Control {
 export function tokenPaths(call: Call): string[] {
   const file = call.texts['token-file'];
   if (file !== undefined) return [file];
-  const chosen = call.texts['state-dir'] ?? (call.env['MORPHLING_STATE_DIR'] || undefined);
-  const xdg = call.env['XDG_STATE_HOME'] || join(call.env['HOME'] || homedir(), '.local', 'state');
-  const folders = chosen === undefined ? [DEFAULT_STATE_DIR, join(xdg, 'morphling')] : [chosen, join(xdg, 'morphling')];
+  const chosen = call.texts['state-dir'] ?? (call.env['MORPHLING_STATE_DIR'] || DEFAULT_STATE_DIR);
+  const folders = toStateDirs(chosen, call.env);
   return folders.map((folder) => join(folder, TOKEN_FILE));
 }
 

@@ -106,7 +106,9 @@ function report(error: unknown, output: Output): number {
     return EXIT.failed;
   }
   output.fail(error.message);
-  for (const issue of error.issues) output.say(`  ${formatIssue(issue)}`);
+  // Some messages name their issues already.
+  const more = error.issues.map(formatIssue).filter((words) => !error.message.includes(words));
+  for (const words of more) output.say(`  ${words}`);
   return toExitCode(error.code);
 }
 
