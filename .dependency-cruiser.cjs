@@ -43,7 +43,8 @@ const rooms = [
     [],
   ],
   [
-    '^sidecar/(main|mind)\\.ts$',
+    // The two roots, and the parts that the first one is written in.
+    '^sidecar/(main|mind)(\\.ts$|/)',
     [
       ...sidecar(...SIDECAR),
       '^sidecar/loop\\.ts$',

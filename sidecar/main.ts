@@ -1,16 +1,31 @@
-// Composition root of the data process: proxy, senses and settings in one place, each handed only what it needs.
-import { monotonicClock } from '../src/core/clock.ts';
+// Composition root of the data process: every room in one place, each handed only what it needs.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Socket } from 'node:net';
+import { toStateDirs } from '../src/config/state-dir.ts';
 import type { AgentConfig } from '../src/core/agent-config.ts';
+import { monotonicClock } from '../src/core/clock.ts';
+import type { BatchCompletion, Completion, CompletionSink } from '../src/core/completion.ts';
 import { createLogger, type Logger } from '../src/core/log.ts';
-import { toBounds, type SlaTarget } from '../src/core/policy.ts';
+import type { SlaTarget } from '../src/core/policy.ts';
 import type { FromSupervisor, ToData, ToMind, ToSupervisor } from '../src/core/processes.ts';
-import { Cells } from './act/cells.ts';
+import type { ControlDeps } from './control/deps.ts';
+import { createMetrics } from './control/metrics.ts';
+import { EventHub } from './control/stream.ts';
+import { TokenFile } from './control/token.ts';
+import { createDrain } from './main/drain.ts';
+import { createEnginePage } from './main/engine-page.ts';
+import { openPorts } from './main/ports.ts';
+import { createReadiness } from './main/readiness.ts';
+import { TelemetryMemory, toLiveModels, toModelStatuses } from './main/status.ts';
+import { SwitchStore } from './main/switches.ts';
+import { chooseStateDir, Tuning } from './main/tuning.ts';
+import { createUpstream } from './proxy/forward.ts';
 import { createDataServer } from './proxy/server.ts';
 import { createProxy } from './proxy/stack.ts';
 import { createSense } from './sense/sense.ts';
-import type { Socket } from 'node:net';
 
-/** The parts that outlive a call and that the process around them needs to reach. */
+/** What the process around it needs to reach. */
 interface DataProcess {
   /** A connection that the supervisor accepted. */
   take(socket: Socket): void;
@@ -20,80 +35,206 @@ interface DataProcess {
   drain(): void;
 }
 
-/** Runs the data process on an open IPC channel, or on its own listener when there is none (tests, debugging). */
-function runData(config: AgentConfig, log: Logger): DataProcess {
+/** How often the reflex looks, ms: a few times within the shortest SLA there is. */
+const REFLEX_MS = 10;
+
+async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger): Promise<DataProcess> {
   const clock = monotonicClock;
-  const policy = config.policy;
-  let isMindAsked = false;
+  const nowMs = (): number => clock.nowMs();
+  const startMs = nowMs();
+  const version = readVersion();
+  const stateDir = chooseStateDir(toStateDirs(config.stateDir, env));
+  const stream = new EventHub();
+  const telemetry = new TelemetryMemory(nowMs);
+  let isPaused = false;
+  let mind: 'up' | 'down' | 'not started' = 'not started';
+
+  const tuning = new Tuning({
+    config,
+    log,
+    stateDir,
+    nowMs,
+    slaOf: (model) => sense.sla(model),
+    windowOf: (model) => sense.windows().get(model) ?? null,
+    gpuName: () => telemetry.get()?.devices[0]?.name ?? null,
+    onChange(entry, cause) {
+      proxy.settingsChanged();
+      metrics.changed(entry, cause);
+      stream.publish({ event: 'change', data: entry });
+      toMind({ kind: 'changed', entry });
+    },
+  });
+  const switchStore = new SwitchStore(stateDir, env['MORPHLING_RUN_ID'] ?? '');
+  const [, switches] = await Promise.all([tuning.load(), switchStore.load()]);
 
   const sense = createSense({
-    startMs: clock.nowMs(),
-    policy: () => policy,
-    version: (model) => cells.get(model).current,
+    startMs,
+    policy: () => tuning.policy,
+    version: (model) => tuning.cells.get(model).current,
     load: (model) => proxy.load(model),
+    telemetry: () => telemetry.get(),
   });
-  const cells = new Cells({
-    boundsOf: (model) => toBounds(policy, sense.sla(model)),
-    reserved: Object.keys(config.models),
-  });
+  const parts = { sense, tuning, proxy: null as unknown as ReturnType<typeof createProxy> };
+  const metrics = createMetrics(
+    {
+      build: { version, commit: env['MORPHLING_COMMIT'] ?? 'unknown', node: process.version },
+      models: () => toLiveModels(parts),
+      telemetry: () => telemetry.get(),
+      slaP99Ms: () => tuning.policy.sla.p99Ms ?? null,
+      isConfigInvalid: () => config.invalid.length > 0,
+      isBypass: () => proxy.isBypassed,
+      samplingIntervalS: () => sense.intervalS(),
+      stateProblem: () => tuning.stateProblem,
+    },
+    { reservedModels: Object.keys(config.models) },
+  );
+  const upstream = createUpstream({ origin: config.upstream, timeoutMs: config.limits.upstreamTimeoutMs });
+  const enginePage = createEnginePage(config, () => proxy.lanes());
   const proxy = createProxy({
     config,
-    sink: sense,
+    sink: toBoth(sense, metrics.sink),
     log,
     clock,
-    settings: (model) => cells.get(model).current,
+    upstream,
+    settings: (model) => tuning.cells.get(model).current,
     // Only a target that somebody gave may refuse a request: the assumed one would shed where no agent would have.
     slaMs: (model) => toGivenMs(sense.sla(model)),
-    onUnbatched: (model) => {
+    onUnbatched(model) {
       // The start setting is made for batches: one call at a time. A model that takes none would be slower than without us.
-      const cell = cells.get(model);
+      const cell = tuning.cells.get(model);
       const { settings, source } = cell.current;
       if (source === 'start') cell.put({ ...settings, concurrency: cell.bounds.concurrency[1] }, 'start');
     },
     seed: process.pid,
+    ...(enginePage === undefined ? {} : { enginePage }),
   });
+  parts.proxy = proxy;
   const server = createDataServer(proxy, config.limits.connections);
+  const readiness = createReadiness(upstream);
+
+  const publishSwitches = (): void => {
+    switchStore.save({ isPaused, isBypassed: proxy.isBypassed, policy: tuning.policy });
+    toMind({ kind: 'policy', policy: tuning.policy, isPaused });
+    stream.publish({ event: 'switches', data: { isBypass: proxy.isBypassed, isPaused } });
+  };
+  if (switches !== null) {
+    tuning.policy = switches.policy;
+    isPaused = switches.isPaused;
+  }
   // Rather no tuning than tuning on a configuration that was not understood.
-  if (config.invalid.length > 0) proxy.setBypassed(true);
+  if (config.invalid.length > 0 || switches?.isBypassed === true) proxy.setBypassed(true);
+
+  const token = new TokenFile(join(stateDir, 'token'));
+  const tokenProblem = token.ensure();
+  if (tokenProblem !== null) log.warn('no token: the control port takes no writes', { problem: tokenProblem });
+  const control: ControlDeps = {
+    version,
+    status: () => ({
+      version,
+      uptimeS: (nowMs() - startMs) / 1000,
+      upstream: config.upstream,
+      isReady: readiness.read().isReady,
+      isPaused,
+      isBypass: proxy.isBypassed,
+      mode: tuning.policy.mode,
+      decider: config.decider,
+      engine: config.engine,
+      mind,
+      configInvalid: [...config.invalid],
+      stateProblem: tuning.stateProblem,
+      deviceSource: telemetry.get()?.deviceSource ?? null,
+      telemetry: [...(telemetry.get()?.health ?? [])],
+      models: toModelStatuses(parts),
+    }),
+    models: () => tuning.cells.all().map((cell) => ({ model: cell.model, version: cell.current, bounds: cell.bounds })),
+    putSettings: (model, settings, isImmediate) => tuning.setByUser(model, settings, isImmediate),
+    rollBack: (model) => tuning.applier.rollBack(model, 'asked for by a person'),
+    policy: () => tuning.policy,
+    putPolicy(policy) {
+      tuning.policy = policy;
+      proxy.settingsChanged();
+      publishSwitches();
+    },
+    isPaused: () => isPaused,
+    setPaused(paused) {
+      isPaused = paused;
+      publishSwitches();
+    },
+    isBypass: () => proxy.isBypassed,
+    setBypass(isBypass) {
+      proxy.setBypassed(isBypass);
+      publishSwitches();
+    },
+    history: (filter) => tuning.history.list(filter),
+    explain: (model, limit) => tuning.explanations(model, limit),
+    snapshot: () => sense.lastSnapshot(),
+    readiness: () => readiness.read(),
+    stream,
+    token,
+    log,
+    nowMs,
+  };
+  const ports = await openPorts(config, control, metrics, log);
 
   let snapshotTimer: NodeJS.Timeout;
   const tick = (): void => {
-    const snapshot = sense.tick(clock.nowMs());
+    const snapshot = sense.tick(nowMs());
     if (snapshot !== null && snapshot.models.length > 0) {
-      if (!isMindAsked) post({ kind: 'start-mind' });
-      isMindAsked = true;
-      toMind({ kind: 'snapshot', snapshot });
+      if (mind === 'not started') post({ kind: 'start-mind' });
+      tuning.windowEnded(snapshot);
+      // The mind reads telemetry itself.
+      toMind({ kind: 'snapshot', snapshot: { ...snapshot, telemetry: null } });
+      stream.publish({ event: 'snapshot', data: snapshot as never });
     }
-    snapshotTimer = setTimeout(tick, Math.max(1, sense.nextTickMs() - clock.nowMs()));
+    snapshotTimer = setTimeout(tick, Math.max(1, sense.nextTickMs() - nowMs()));
     snapshotTimer.unref();
   };
   tick();
+  const reflexTimer = setInterval(() => {
+    // `fixed` means that nothing is tuned: nobody would bring the settings back.
+    if (!isPaused && !proxy.isBypassed && config.decider !== 'fixed') tuning.look(proxy.batchedLanes());
+  }, REFLEX_MS);
+  reflexTimer.unref();
 
-  const drainer = createDrainer({
+  const drain = createDrain({
     ...config.drain,
     log,
-    start: () => proxy.drain(),
+    start() {
+      readiness.drain();
+      proxy.drain();
+    },
     refuse: () => server.http.close(),
-    isDone: () => {
+    isDone() {
       server.closeIdle();
       return proxy.openRequests === 0;
     },
-    end: (isClean) => {
+    end(isClean) {
       clearTimeout(snapshotTimer);
+      clearInterval(reflexTimer);
       proxy.close();
-      void proxy.stop().finally(() => process.exit(isClean ? 0 : 1));
+      const closing = [proxy.stop(), ports.close(), tuning.flush(), switchStore.flush()];
+      void Promise.allSettled(closing).then(() => process.exit(isClean ? 0 : 1));
     },
   });
 
   if (process.send === undefined) server.http.listen(config.listen.port, config.listen.host);
-  else post({ kind: 'ready' });
   return {
-    take: server.take,
-    received: (message) => log.debug('from mind', { kind: message.kind }),
-    setMind(isUp) {
-      if (isUp) toMind({ kind: 'policy', policy, isPaused: false });
+    take: (socket) => server.take(socket),
+    received(message) {
+      if (message.kind === 'telemetry') telemetry.put(message.reading);
+      else if (message.kind === 'apply') {
+        // It may have been on its way when somebody paused.
+        if (!isPaused && !proxy.isBypassed) tuning.propose(message.proposal);
+      } else {
+        tuning.explained(message.explanation);
+        stream.publish({ event: 'explain', data: message.explanation });
+      }
     },
-    drain: () => drainer(),
+    setMind(isUp) {
+      mind = isUp ? 'up' : 'down';
+      if (isUp) toMind({ kind: 'policy', policy: tuning.policy, isPaused });
+    },
+    drain,
   };
 }
 
@@ -101,47 +242,41 @@ function toGivenMs({ p99Ms, isAssumed }: SlaTarget): number | null {
   return isAssumed ? null : p99Ms;
 }
 
-interface DrainSteps {
-  readonly delayMs: number;
-  readonly timeoutMs: number;
-  readonly log: Logger;
-  /** Batches stop waiting, answers close their connections; requests are still taken. */
-  readonly start: () => void;
-  /** The balancer has had its time: no more connections. */
-  readonly refuse: () => void;
-  /** Nothing is under way any more. */
-  readonly isDone: () => boolean;
-  readonly end: (isClean: boolean) => void;
+/** Two readers of the same endings, without an array on the request path. */
+function toBoth(a: CompletionSink, b: CompletionSink): CompletionSink {
+  return {
+    arrived(model, items, requestBytes, atMs) {
+      a.arrived(model, items, requestBytes, atMs);
+      b.arrived(model, items, requestBytes, atMs);
+    },
+    batchStarted(model, atMs) {
+      a.batchStarted?.(model, atMs);
+      b.batchStarted?.(model, atMs);
+    },
+    completed(completion: Completion) {
+      a.completed(completion);
+      b.completed(completion);
+    },
+    batchCompleted(batch: BatchCompletion) {
+      a.batchCompleted(batch);
+      b.batchCompleted(batch);
+    },
+  };
 }
 
-const DRAIN_LOOK_MS = 50;
-/** What a second signal leaves to requests in flight. */
-const SHORT_MS = 1_000;
-
-/** One deadline for the whole drain, so that no two waits add up. */
-function createDrainer({ delayMs, timeoutMs, log, start, refuse, isDone, end }: DrainSteps): () => void {
-  let openUntilMs = Infinity;
-  let endsAtMs = Infinity;
-  return () => {
-    const nowMs = performance.now();
-    const isFirst = endsAtMs === Infinity;
-    openUntilMs = isFirst ? nowMs + delayMs : nowMs;
-    endsAtMs = Math.min(endsAtMs, isFirst ? nowMs + delayMs + timeoutMs : nowMs + SHORT_MS);
-    log.info('draining', { delayMs, timeoutMs, isShortened: !isFirst });
-    if (!isFirst) return;
-    start();
-    let isRefusing = false;
-    const timer = setInterval(() => {
-      const atMs = performance.now();
-      if (atMs < openUntilMs) return;
-      if (!isRefusing) refuse();
-      isRefusing = true;
-      const isEmpty = isDone();
-      if (!isEmpty && atMs < endsAtMs) return;
-      clearInterval(timer);
-      end(isEmpty);
-    }, DRAIN_LOOK_MS);
-  };
+/** The package is one folder up in the repository, two in the emitted package. */
+function readVersion(): string {
+  for (const up of ['..', '../..']) {
+    try {
+      const { name, version } = JSON.parse(
+        readFileSync(join(import.meta.dirname, up, 'package.json'), 'utf8'),
+      ) as Record<string, string>;
+      if (name === 'morphling' && version !== undefined) return version;
+    } catch {
+      continue;
+    }
+  }
+  return 'unknown';
 }
 
 function post(message: ToSupervisor): void {
@@ -162,7 +297,7 @@ const log = createLogger({
   nowMs: () => Date.now(),
   fields: { process: 'data' },
 });
-const data = runData(config, log);
+const data = await runData(config, process.env, log);
 process.on('message', (message: FromSupervisor, socket: Socket | undefined) => {
   switch (message.kind) {
     case 'connection':
@@ -194,3 +329,4 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     if (!process.connected) data.drain();
   });
 }
+post({ kind: 'ready' });

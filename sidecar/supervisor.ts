@@ -37,7 +37,9 @@ export function runSupervisor(config: AgentConfig): Promise<number> {
     const splicer = createSplicer({ upstream: config.upstream, connectionsMax: config.limits.connections });
     const held = new Set<Pending>();
     const handed = new Map<number, Pending>();
-    const env = { ...process.env, [CONFIG_ENV]: JSON.stringify(config) };
+    // What people switched by hand outlives a crash of the data process within one run of this one.
+    const run = `${process.pid}-${Date.now()}`;
+    const env = { ...process.env, [CONFIG_ENV]: JSON.stringify(config), MORPHLING_RUN_ID: run };
     let nextId = 1;
     let isDataReady = false;
     let drains = 0;
@@ -80,10 +82,6 @@ export function runSupervisor(config: AgentConfig): Promise<number> {
       return true;
     };
 
-    const replace = (waiting: Iterable<Pending>): void => {
-      for (const pending of [...waiting]) place(pending);
-    };
-
     const onDataMessage = (message: ToSupervisor): void => {
       switch (message.kind) {
         case 'ready': {
@@ -91,7 +89,7 @@ export function runSupervisor(config: AgentConfig): Promise<number> {
           log('info', 'data ready', { held: held.size, spliced: splicer.count });
           const waiting = [...held];
           held.clear();
-          replace(waiting);
+          for (const pending of waiting) place(pending);
           if (mind.isRunning) data.send({ kind: 'mind', state: 'up' });
           break;
         }
@@ -126,7 +124,7 @@ export function runSupervisor(config: AgentConfig): Promise<number> {
       }
       if (data.isGivenUp)
         log('error', 'data crashed too often: connections go straight to the model', { code, signal });
-      replace(waiting);
+      for (const pending of waiting) place(pending);
       if (drains > 0) finishWhenSpliced(1);
     };
 

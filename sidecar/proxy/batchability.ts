@@ -57,17 +57,15 @@ export function createBatchability({ models, fetchJson, clock }: BatchabilityOpt
 
   const ask = (model: string, version: string | null, entry: Entry): void => {
     entry.isAsking = true;
-    void askModel(fetchJson, model, version).then((word) => {
-      entry.isAsking = false;
-      if (word === null) {
-        entry.failures += 1;
-        entry.expiresMs = clock.nowMs() + Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** (entry.failures - 1));
-        return;
-      }
-      entry.failures = 0;
-      entry.word = word;
-      entry.expiresMs = clock.nowMs() + KNOWN_MS;
-    });
+    void askModel(fetchJson, model, version).then((word) => learn(entry, word));
+  };
+
+  const learn = (entry: Entry, word: BatchWord | null): void => {
+    entry.isAsking = false;
+    entry.failures = word === null ? entry.failures + 1 : 0;
+    entry.word = word ?? entry.word;
+    const patienceMs = word === null ? Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** (entry.failures - 1)) : KNOWN_MS;
+    entry.expiresMs = clock.nowMs() + patienceMs;
   };
 
   const lookV2 = (model: string, version: string | null): BatchWord => {

@@ -49,6 +49,16 @@ export function respondFault(exchange: Exchange, fault: Fault): void {
   else response.end(body);
 }
 
+/** A metrics page in Prometheus' text format. */
+export function respondPage(exchange: Exchange, page: Buffer): void {
+  if (!exchange.settle(200, 'ok', 'success')) return;
+  const { response } = exchange;
+  if (exchange.isLast) response.shouldKeepAlive = false;
+  exchange.request.resume();
+  response.setHeader('content-type', 'text/plain; version=0.0.4; charset=utf-8');
+  response.end(page);
+}
+
 /** Sends the whole answer, then takes in what the caller is still writing, and only then closes. */
 function linger({ request, response }: Exchange, body: Buffer): void {
   response.write(body);

@@ -51,7 +51,7 @@ export function createDataServer(proxy: Proxy, connectionsMax: number): DataServ
     open.add(socket);
     socket.once('close', () => open.delete(socket));
   });
-  http.on('request', proxy.handle);
+  http.on('request', (request, response) => proxy.handle(request, response));
   // The body is asked for only once the request has passed the framing law; the proxy's own refusal comes first.
   http.on('checkContinue', (request, response) => {
     proxy.handle(request, response);

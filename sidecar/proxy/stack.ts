@@ -35,7 +35,7 @@ import { createLane } from './lane.ts';
 import { EngineGate } from './limit.ts';
 import { Models, OTHER_MODEL, type ModelLane } from './models.ts';
 import { fetchJson } from './probe.ts';
-import { respondFault } from './respond.ts';
+import { respondFault, respondPage } from './respond.ts';
 import type { Lane } from './waiting.ts';
 
 /** What the proxy is told by the rooms around it. Read per request or per batch, so a change holds at once. */
@@ -49,6 +49,8 @@ export interface ProxyOptions {
   readonly slaMs: (model: string) => number | null;
   /** A model turned out never to be batched; told once per lane. Its start setting may be the wrong one. */
   readonly onUnbatched?: (model: string) => void;
+  /** The page to answer `GET /metrics` with; null: there is none, the request goes on. Absent: it always goes on. */
+  readonly enginePage?: () => Promise<Buffer | null>;
   readonly clock?: Clock;
   /** Seed of the jitter in `Retry-After`. */
   readonly seed?: number;
@@ -88,6 +90,8 @@ export interface Proxy {
   readonly openRequests: number;
   readonly isBypassed: boolean;
   lanes(): LaneStatus[];
+  /** Only the models whose requests can be batched. */
+  batchedLanes(): LaneStatus[];
   /** How full one model's lane is now; zeros for a model that has none. */
   load(model: string): LaneLoad;
   /** Whether and why a model is batched. */
@@ -157,6 +161,10 @@ export function createProxy(options: ProxyOptions): Proxy {
       return;
     }
     readUrgency(exchange);
+    if (options.enginePage !== undefined && request.method === 'GET' && request.url === '/metrics') {
+      servePage(exchange, options.enginePage);
+      return;
+    }
     if (!isInference || mood.isBypassed) {
       passThrough(exchange);
       return;
@@ -193,9 +201,17 @@ export function createProxy(options: ProxyOptions): Proxy {
     driver.admit(entry, exchange);
   };
 
+  const servePage = (exchange: Exchange, read: () => Promise<Buffer | null>): void => {
+    read().then(
+      (page) => (page === null ? passThrough(exchange) : respondPage(exchange, page)),
+      () => passThrough(exchange),
+    );
+  };
+
   /** Everything that is no inference, and everything in bypass: streamed both ways, no queue, no limit. */
   const passThrough = (exchange: Exchange): void => {
-    const { request, route } = exchange;
+    if (exchange.isSettled) return;
+    const { request } = exchange;
     const hasBody = request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length']) > 0;
     let body: ReturnType<typeof toBodyStream> | null = null;
     if (hasBody) {
@@ -258,6 +274,10 @@ export function createProxy(options: ProxyOptions): Proxy {
       return mood.isBypassed;
     },
     lanes: () => [...models.all()].map(({ label, lane }) => ({ model: label, ...toLoad(lane, clock.nowMs()) })),
+    batchedLanes: () =>
+      [...models.all()]
+        .filter(({ hasBatched }) => hasBatched)
+        .map(({ label, lane }) => ({ model: label, ...toLoad(lane, clock.nowMs()) })),
     load: (model) => {
       const entry = models.find(model);
       return entry === null ? EMPTY_LOAD : toLoad(entry.lane, clock.nowMs());

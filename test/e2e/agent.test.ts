@@ -1,5 +1,7 @@
 // The agent as its users run it: three processes before a model server, and whatever may befall them.
+import { readFileSync } from 'node:fs';
 import { Agent } from 'node:http';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startAgent, type AgentProcess } from '../support/peers/agent-process.ts';
@@ -60,7 +62,7 @@ const GOLDEN: readonly Asked[] = [
   get('/v1/models/echo/metadata'),
   predict([1]),
   predict([1, 2, 3]),
-  predict([{ a: [1.5e300, -0.0, 1e-7] }, { a: [12345678901234567890] }]),
+  post('/v1/models/echo:predict', '{"instances":[{"a":[1.5e300,-0.0,1E-7]},{"a":[12345678901234567890]}]}'),
   predict(['snow ☃', 'quote " and \\ and \u2028', '']),
   predict([null, true, false, [], {}]),
   predict([]),
@@ -181,7 +183,7 @@ describe('an agent before a model server', () => {
         );
       if (n % 3 === 1) return inferBinary([[n, n + 0.5]]);
       return predict(
-        [`${mine}`, ...(n % 5 === 0 ? ['bad'] : [])],
+        [mine, ...(n % 5 === 0 ? ['bad'] : [])],
         'echo',
         n % 7 === 0 ? ['Authorization', `user ${n % 4}`] : [],
       );
@@ -221,6 +223,7 @@ describe('an agent before a model server', () => {
       }
     };
     const worker = async (): Promise<void> => {
+      // oxlint-disable-next-line no-unmodified-loop-condition -- `one` counts it up
       while (nonce < 4000) await one();
     };
     await Promise.all(Array.from({ length: 64 }, worker));
@@ -249,6 +252,46 @@ describe('an agent before a model server', () => {
     }
     model.latencyMs = 0;
     await agent.logged(/no longer batched/);
+  });
+
+  test('obeys its control port: bypass within 100 ms, settings at once, and says so on the metrics page', async () => {
+    const token = readFileSync(join(agent.stateDir, 'token'), 'utf8').trim();
+    const headers = [...JSON_TYPE, 'Host', `127.0.0.1:${agent.controlPort}`, 'Authorization', `Bearer ${token}`];
+    const control = async (method: string, path: string, body?: unknown): Promise<Record<string, unknown>> => {
+      const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+      const { status, body: answer } = await ask(agent.controlPort, { method, path, headers, setsHost: true, ...sent });
+      expect([path, status, status === 200 ? '' : answer.toString()]).toEqual([path, 200, '']);
+      return JSON.parse(answer.toString()) as Record<string, unknown>;
+    };
+    expect(await control('GET', '/ready')).toMatchObject({ isReady: true });
+    await ask(agent.port, predict([1]));
+    const status = await control('GET', '/v1/status');
+    expect((status['models'] as { model: string }[]).map(({ model }) => model)).toContain('echo');
+
+    const put = await control('PUT', '/v1/settings?model=echo&immediate=true', { batchSize: 1 });
+    expect(put).toMatchObject({ model: 'echo', settings: { batchSize: 1 } });
+    model.latencyMs = 5;
+    const seen = model.calls.length;
+    await Promise.all(Array.from({ length: 10 }, (_, i) => ask(agent.port, predict([i]))));
+    expect(model.calls.slice(seen).map(({ items }) => items)).toEqual(Array(10).fill(1));
+    await control('POST', '/v1/rollback?model=echo');
+
+    // With the delay at a minute nothing would leave by itself: bypass must free it.
+    await control('PUT', '/v1/policy', { sla: { p99Ms: 100_000, errorRate: 0.01 } });
+    await control('PUT', '/v1/settings?model=echo&immediate=true', { batchSize: 64, batchDelayMs: 60_000 });
+    const stuck = ask(agent.port, predict(['stuck']));
+    await sleep(100);
+    const startMs = performance.now();
+    await control('POST', '/v1/bypass', { on: true });
+    expect((await stuck).body.toString()).toBe('{"predictions":["stuck"]}');
+    expect(performance.now() - startMs).toBeLessThan(100);
+    expect((await ask(agent.port, predict([1]))).status).toBe(200);
+    const page = (await ask(agent.metricsPort, get('/metrics'))).body.toString();
+    expect(page).toMatch(/^morphling_bypass_active 1$/m);
+    expect(page).toMatch(/^morphling_requests_total\{[^}]*outcome="bypass"[^}]*\} [1-9]/m);
+    await control('POST', '/v1/bypass', { on: false });
+    await control('POST', '/v1/rollback?model=echo');
+    model.latencyMs = 0;
   });
 
   test('keeps the framing law', async () => {
@@ -280,6 +323,7 @@ describe('when something dies', () => {
     const waitsMs: number[] = [];
     const failuresMs: number[] = [];
     const caller = async (): Promise<void> => {
+      // oxlint-disable-next-line no-unmodified-loop-condition -- `stop` turns it off
       while (isOn) {
         const sentMs = performance.now();
         const ok = await ask(agent.port, predict([1])).then(

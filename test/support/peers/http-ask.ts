@@ -11,6 +11,8 @@ export interface Asked {
   readonly isChunked?: boolean;
   readonly agent?: Agent;
   readonly signal?: AbortSignal;
+  /** `headers` name the host themselves. */
+  readonly setsHost?: boolean;
 }
 
 export interface Answered {
@@ -26,7 +28,7 @@ const OF_THE_HOP = new Set(['connection', 'keep-alive', 'transfer-encoding', 'co
 /** Rejects when no whole answer comes. */
 export function ask(
   port: number,
-  { method, path, headers = [], body, isChunked, agent, signal }: Asked,
+  { method, path, headers = [], body, isChunked, agent, signal, setsHost }: Asked,
 ): Promise<Answered> {
   return new Promise((resolve, reject) => {
     const call = request({
@@ -37,8 +39,7 @@ export function ask(
       agent: agent ?? false,
       setHost: false,
       headers: [
-        'Host',
-        'model',
+        ...(setsHost === true ? [] : ['Host', 'model']),
         ...headers,
         ...(body !== undefined && !isChunked ? ['Content-Length', String(Buffer.byteLength(body))] : []),
       ],
