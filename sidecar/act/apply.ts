@@ -158,7 +158,7 @@ export class Applier {
 
   /** True while a change of this model waits for its verdict: a decider had better hold. */
   isWatching(model: string): boolean {
-    return this.#watches.has(model);
+    return this.#watches.has(this.#options.cells.get(model).model);
   }
 
   /** The settings a rollback returns to: first those the cell started with. */

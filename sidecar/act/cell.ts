@@ -10,7 +10,7 @@ import {
 } from '../../src/core/settings.ts';
 
 /** What the request path sees of a cell: read once per batch. */
-export interface SettingsReader {
+interface SettingsReader {
   readonly model: string;
   /** Frozen at every depth; another object after every change. */
   readonly current: SettingsVersion;

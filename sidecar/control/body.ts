@@ -2,7 +2,7 @@
 import { MorphlingError } from '../../src/core/errors.ts';
 
 /** The largest thing to send is a policy, about 2 KiB. */
-export const MAX_BODY_BYTES = 64 * 1024;
+const MAX_BODY_BYTES = 64 * 1024;
 
 /** Statuses that only a body can cause. */
 export type BodyResult =

@@ -55,7 +55,7 @@ export interface MetricsDeps {
 }
 
 /** What the last decision of a learning policy was like. */
-export interface LearnerReading {
+interface LearnerReading {
   readonly reward: number;
   readonly entropy: number;
   /** Time it took, s. */

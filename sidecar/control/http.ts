@@ -86,6 +86,8 @@ export function createControlApp(deps: ControlDeps): Hono<ControlEnv> {
   });
   app.get('/v1/snapshot', (c) => c.json({ snapshot: deps.snapshot() }));
   app.get('/v1/stream', (c) => {
+    // A HEAD comes here too, and would hold a place without ever reading.
+    if (c.req.method === 'HEAD') return c.body(null, 200, { 'content-type': 'text/event-stream' });
     const last = Number(c.req.header('last-event-id') ?? Number.NaN);
     const lastId = Number.isSafeInteger(last) ? last : null;
     const isAttached = deps.stream.attach(c.env.outgoing, { event: 'hello', data: deps.status() }, lastId);

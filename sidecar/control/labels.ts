@@ -1,7 +1,7 @@
 // Label values are chosen by callers (the model's name is in the path), so their number is bounded.
 
 /** The label of every name beyond the limit. */
-export const OTHER = 'other';
+const OTHER = 'other';
 
 /** Longest label value; a longer name is `other`, since cutting could make two names one. */
 const MAX_NAME_CHARS = 128;

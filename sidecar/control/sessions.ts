@@ -1,7 +1,7 @@
 // Cookies for the page, bought with the token. In memory: a restart logs everyone out.
 import { createHash, randomBytes } from 'node:crypto';
 
-export const SESSION_COOKIE = 'morphling_session';
+const SESSION_COOKIE = 'morphling_session';
 export const SESSION_S = 12 * 3600;
 
 /** Sessions at once; the oldest gives way. */

@@ -1,6 +1,6 @@
 // The bearer token of the control port: a file of the state directory that only its owner can read.
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { chmodSync, linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { toMessage } from '../../src/core/errors.ts';
 
@@ -29,14 +29,15 @@ export class TokenFile {
       mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
       if (this.#read() !== null) return null;
       const temporary = `${this.path}.${randomBytes(6).toString('hex')}.tmp`;
+      writeFileSync(temporary, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
       try {
-        writeFileSync(temporary, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
         chmodSync(temporary, 0o600); // whatever the umask
         linkSync(temporary, this.path);
       } catch (error) {
-        if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+        // Another process was first: its token holds. Volumes without hard links: a rename is whole too.
+        if (!hasCode(error, 'EEXIST')) renameSync(temporary, this.path);
       } finally {
-        unlinkSync(temporary);
+        rmSync(temporary, { force: true });
       }
       return this.#read() === null ? `${this.path} holds no token of at least ${MIN_TOKEN_CHARS} characters` : null;
     } catch (error) {
@@ -70,4 +71,8 @@ export class TokenFile {
 
 function toHash(text: string): Buffer {
   return createHash('sha256').update(text).digest();
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
 }

@@ -4,7 +4,7 @@ import { mapOf, oneOf, orNull } from '../config/schema.ts';
 import { SettingsSchema } from '../config/settings.ts';
 import { PredictionSchema } from './history.ts';
 
-export const ProposalSchema = Type.Object({
+const ProposalSchema = Type.Object({
   model: Type.String(),
   settings: SettingsSchema,
   class: oneOf(['reflex', 'step', 'leap']),

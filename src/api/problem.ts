@@ -3,7 +3,7 @@ import { type Static, Type } from 'typebox';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
-export const IssueSchema = Type.Object({
+const IssueSchema = Type.Object({
   field: Type.String({ description: 'Dotted path; empty for the whole body.' }),
   expected: Type.String(),
   got: Type.String(),

@@ -108,7 +108,7 @@ export const SourceHealthSchema = Type.Object({
   lastError: maybe(text),
 });
 
-export const TelemetrySchema = Type.Object({
+const TelemetrySchema = Type.Object({
   devices: Type.Array(DeviceSchema),
   deviceSource: maybe(text),
   host: maybe(HostSchema),

@@ -15,7 +15,7 @@ export const StreamEventSchemas = {
   switches: SwitchesBodySchema,
 } as const;
 
-export type StreamEventName = keyof typeof StreamEventSchemas;
+type StreamEventName = keyof typeof StreamEventSchemas;
 export type StreamEvent = {
   [Name in StreamEventName]: { readonly event: Name; readonly data: Static<(typeof StreamEventSchemas)[Name]> };
 }[StreamEventName];

@@ -68,7 +68,7 @@ export function checkPolicy(flat: Flat, prefix = ''): Issue[] {
 }
 
 /** The policy of a whole flat table. */
-export function toPolicy(flat: Flat): Policy {
+function toPolicy(flat: Flat): Policy {
   // The field table is typed by the leaves of Policy and every leaf was checked against its schema.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   return freezeDeep(structuredClone(toTree(flat))) as unknown as Policy;

@@ -66,7 +66,7 @@ function readText(
 }
 
 /** The value a text stands for; undefined when it cannot be one of this schema. Lists: `a,b` or JSON. */
-export function fromText(schema: JsonSchema, text: string): unknown {
+function fromText(schema: JsonSchema, text: string): unknown {
   const trimmed = text.trim();
   switch (schema.type) {
     case 'number':

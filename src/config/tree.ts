@@ -1,7 +1,7 @@
 // Between a nested document and a flat table of dotted keys.
 import { type TSchema, Type } from 'typebox';
 import type { Issue } from '../core/errors.ts';
-import { checkValue, isMapping, joinPath, toUnknownKeyIssue } from './check.ts';
+import { checkValue, isMapping, joinPath, MAX_ISSUES, toUnknownKeyIssue } from './check.ts';
 import { describeValue } from './describe.ts';
 import type { Field, FieldTable } from './field.ts';
 
@@ -28,6 +28,7 @@ export function readTree(fields: FieldTable, document: unknown): Checked {
     }
     const known = childNames(fields, path);
     for (const [name, value] of Object.entries(node)) {
+      if (issues.length >= MAX_ISSUES) return;
       const key = joinPath(path, name);
       const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
       if (field !== undefined) {

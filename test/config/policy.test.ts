@@ -40,6 +40,16 @@ describe('a policy sent by a person', () => {
     }
   });
 
+  test('a body of ten thousand unknown keys is answered with a bounded list', () => {
+    const body = Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`k${index}`, 1]));
+    try {
+      parsePolicy(body, DEFAULT_POLICY);
+      expect.unreachable();
+    } catch (error) {
+      expect((error as MorphlingError).issues).toHaveLength(100);
+    }
+  });
+
   test('a fault between what is sent and what is in force is found', () => {
     const policy = parsePolicy({ bounds: { batchDelayMs: [0, 60] } }, DEFAULT_POLICY);
     expect(() => parsePolicy({ sla: { p99Ms: 50 } }, policy)).toThrow('bounds.batchDelayMs');

@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
-import { chmodSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { TokenFile } from '../../../sidecar/control/token.ts';
 import { toRoutes } from '../../../src/api/openapi.ts';
@@ -445,6 +445,7 @@ describe('the token file', () => {
   test('is made once with mode 0600 and read again when it is replaced', async () => {
     expect(statSync(rig.deps.token.path).mode & 0o777).toBe(0o600);
     expect(new TokenFile(rig.deps.token.path).ensure()).toBeNull();
+    expect(readdirSync(rig.dir)).toEqual(['token']);
     expect((await rig.call('POST', '/v1/pause')).status).toBe(200);
     const next = 'n'.repeat(40);
     writeFileSync(rig.deps.token.path, `${next}\n`);
@@ -466,7 +467,6 @@ describe('the token file', () => {
   test('that cannot be made is a sentence, not an exception', () => {
     writeFileSync(`${rig.dir}/file`, '');
     expect(new TokenFile(`${rig.dir}/file/token`).ensure()).toMatch(/ENOTDIR|EEXIST/);
-    chmodSync(rig.dir, 0o700);
   });
 });
 

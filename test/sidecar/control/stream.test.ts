@@ -38,6 +38,12 @@ describe('the stream', () => {
     socket.destroy();
   });
 
+  test('a HEAD request holds no place', async () => {
+    rig = await startRig();
+    expect((await rig.call('HEAD', '/v1/stream')).status).toBe(200);
+    expect(rig.hub.clients).toBe(0);
+  });
+
   test('gives a client that comes back what it missed', async () => {
     rig = await startRig({ replayed: 2 });
     for (let index = 0; index < 4; index++) rig.hub.publish(change);
