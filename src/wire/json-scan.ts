@@ -1,6 +1,7 @@
 // A strict JSON scanner over bytes: validates every token while it walks and hands out spans, so that tensor data is
 // checked without ever becoming objects. A fault is kept as a value in `fault`; nothing here throws.
 import { isUtf8 } from 'node:buffer';
+import { Keys } from './json-keys.ts';
 import { isSpace } from './json-number.ts';
 import { scanString } from './json-string.ts';
 import { toCommonWord } from './json-words.ts';
@@ -13,7 +14,7 @@ export interface Span {
 }
 
 /** A value as far as a batch needs to know it, and where it is. */
-export interface Measure extends Span, Readonly<Tally> {}
+export type Measure = Readonly<Tally>;
 
 /** Keys of one object at the levels we read; more is an attack on the check for duplicates. */
 const KEYS_MAX = 1024;
@@ -132,10 +133,10 @@ export class JsonScanner {
   measure(): Measure | null {
     const tally = createTally();
     this.#peek();
-    const start = this.#at;
+    tally.start = this.#at;
     if (!this.#walk(tally)) return null;
-    const { dims, leafLevel, isRegular, leaves, kinds, numbers } = tally;
-    return { start, end: this.#at, dims, leafLevel, isRegular, leaves, kinds, numbers };
+    tally.end = this.#at;
+    return tally;
   }
 
   /** Validates any value and steps over it. */
@@ -209,27 +210,6 @@ export class JsonScanner {
   #unexpected(): false {
     const byte = this.#at < this.#bytes.length ? quote(String.fromCharCode(this.#bytes[this.#at]!)) : 'the end';
     return this.fail(`${byte} at byte ${this.#at} is not valid JSON there (or is nested deeper than ${DEPTH_MAX})`);
-  }
-}
-
-/** So many keys are compared one by one before a set pays. */
-const KEYS_FEW = 16;
-
-/** The keys of one object; small ones, the rule, never build a set. */
-class Keys {
-  readonly #few: string[] = [];
-  #many: Set<string> | null = null;
-
-  get size(): number {
-    return this.#many?.size ?? this.#few.length;
-  }
-
-  /** False when it was there. */
-  add(key: string): boolean {
-    if (this.#many !== null) return !this.#many.has(key) && this.#many.add(key).size > 0;
-    if (this.#few.includes(key)) return false;
-    if (this.#few.push(key) > KEYS_FEW) this.#many = new Set(this.#few);
-    return true;
   }
 }
 

@@ -10,6 +10,9 @@ export const DEPTH_MAX = 64;
 
 /** What a walk found out; the walk writes, its owner reads. */
 export interface Tally {
+  /** Where the value stands; set by the scanner. */
+  start: number;
+  end: number;
   /** Length at each level of nested arrays; empty for a scalar or an object. */
   dims: number[];
   /** Level at which the leaves lie, -1 while there are none. */
@@ -24,7 +27,16 @@ export interface Tally {
 }
 
 export function createTally(): Tally {
-  return { dims: [], leafLevel: -1, isRegular: true, leaves: 0, kinds: 0, numbers: createNumberStats() };
+  return {
+    start: 0,
+    end: 0,
+    dims: [],
+    leafLevel: -1,
+    isRegular: true,
+    leaves: 0,
+    kinds: 0,
+    numbers: createNumberStats(),
+  };
 }
 
 /** Level of values inside an object: validated, not tallied. */

@@ -5,6 +5,7 @@ const WORDS: readonly (readonly (readonly [text: string, bytes: Buffer])[])[] = 
   'id',
   'name',
   'data',
+  'FP32',
   'shape',
   'inputs',
   'outputs',
@@ -23,7 +24,6 @@ const WORDS: readonly (readonly (readonly [text: string, bytes: Buffer])[])[] = 
   'INT64',
   'UINT8',
   'FP16',
-  'FP32',
   'FP64',
   'BYTES',
 ]);
@@ -33,9 +33,9 @@ export function toCommonWord(bytes: Uint8Array, start: number, end: number): str
   const words = WORDS[end - start];
   if (words === undefined) return null;
   for (const [text, word] of words) {
-    let i = 0;
-    while (i < word.length && word[i] === bytes[start + i]) i++;
-    if (i === word.length) return text;
+    let i = word.length - 1; // from the end, where words of one length differ most
+    while (i >= 0 && word[i] === bytes[start + i]) i--;
+    if (i < 0) return text;
   }
   return null;
 }

@@ -107,7 +107,7 @@ function sliceData(body: Buffer, data: Measure, shape: readonly number[], rows: 
 /** Where members gave no id, one that the server made up for the merged call is cut out with its comma. */
 function toAnswerHoles(body: Buffer, message: Message, haveIds: boolean): readonly Hole[] {
   if (haveIds || message.id === null) return message.holes;
-  let { start, end } = message.id.member;
+  let { keyStart: start, end } = message.id;
   const comma = body.indexOf(',', end);
   const brace = body.indexOf('}', end);
   if (comma !== -1 && comma < brace) end = comma + 1;

@@ -1,5 +1,6 @@
 // The JSON of an Open Inference V2 request or answer, read in one pass: its tensors, and the holes where members of a
 // batch may differ. Requests carry tensors in `inputs`, answers in `outputs`; otherwise they are alike.
+import { Keys } from './json-keys.ts';
 import { quote, type JsonScanner, type Measure, type Span } from './json-scan.ts';
 import { LEAF } from './json-value.ts';
 import type { Hole } from './template.ts';
@@ -22,8 +23,8 @@ export interface Message {
   readonly tensors: readonly Tensor[];
   /** In order of position. */
   readonly holes: readonly Hole[];
-  /** Member `"id": "..."` of the top level; null when there is none or it is null. */
-  readonly id: { readonly member: Span; readonly value: Span } | null;
+  /** The id's text with its quotes; `keyStart` is where its key begins. Null when there is none or it is null. */
+  readonly id: (Span & { readonly keyStart: number }) | null;
   readonly isSequence: boolean;
   /** Triton's `timeout` parameter, µs; null when absent or 0. */
   readonly timeoutUs: number | null;
@@ -44,7 +45,7 @@ const RANK_MAX = 32;
 export function readMessage(scan: JsonScanner, side: 'request' | 'answer'): Message | null {
   const holes: Hole[] = [];
   const tensors: Tensor[] = [];
-  const names = new Set<string>();
+  const names = new Keys();
   const tensorKey = side === 'request' ? 'inputs' : 'outputs';
   let hasTensors = false;
   let id: Message['id'] = null;
@@ -58,9 +59,8 @@ export function readMessage(scan: JsonScanner, side: 'request' | 'answer'): Mess
         if (scan.peekKind() !== 'string') return scan.fail('"id" must be a string');
         const start = scan.at;
         if (!scan.skip()) return false;
-        const value = { start, end: scan.at };
-        id = { member: { start: keyStart, end: scan.at }, value };
-        holes.push({ kind: 'id', tensor: 0, ...value });
+        id = { start, end: scan.at, keyStart };
+        holes.push({ kind: 'id', tensor: 0, start, end: scan.at });
         return true;
       }
       case 'parameters': {
@@ -73,8 +73,7 @@ export function readMessage(scan: JsonScanner, side: 'request' | 'answer'): Mess
           if (index === TENSORS_MAX) return scan.fail(`"${tensorKey}" has more than ${TENSORS_MAX} tensors`);
           const tensor = readTensor(scan, tensorKey, index, holes);
           if (tensor === null) return false;
-          if (names.has(tensor.name)) return scan.fail(`"${tensorKey}" has ${quote(tensor.name)} twice`);
-          names.add(tensor.name);
+          if (!names.add(tensor.name)) return scan.fail(`"${tensorKey}" has ${quote(tensor.name)} twice`);
           return tensors.push(tensor) > 0;
         });
       }
@@ -215,7 +214,8 @@ function readParameters(scan: JsonScanner, index = 0, holes: Hole[] | null = nul
 export function locateBinaries(tensors: readonly Tensor[], jsonBytes: number): BinarySpan[] {
   const binaries: BinarySpan[] = [];
   let at = jsonBytes;
-  for (const [tensor, { binaryBytes }] of tensors.entries()) {
+  for (let tensor = 0; tensor < tensors.length; tensor++) {
+    const { binaryBytes } = tensors[tensor]!;
     if (binaryBytes === null) continue;
     binaries.push({ tensor, start: at, end: at + binaryBytes });
     at += binaryBytes;

@@ -31,18 +31,19 @@ export function parseV2(name: string, body: Buffer, jsonBytes: number): ParsedV2
   if (message === null) return { refusal: `the body is not a V2 request: ${scan.fault}` };
   const { tensors, holes } = message;
   const binaries = locateBinaries(tensors, jsonBytes);
-  const fault = findFault(tensors) ?? findBinaryFault(body, jsonBytes, tensors, binaries);
+  const items = toItems(tensors);
+  const fault = items === 0 ? toEmptyFault(tensors) : findBinaryFault(body, jsonBytes, tensors, binaries);
   if (fault !== null) return { refusal: `the body is not a V2 request: ${fault}` };
   return {
     body,
     jsonBytes,
-    items: Math.max(1, ...tensors.map(({ shape }) => shape[0] ?? 1)),
+    items,
     key: toTemplateKey(name, body, jsonBytes, holes),
     unbatchable: toUnbatchable(message),
     timeoutMs: message.timeoutUs === null ? null : message.timeoutUs / 1000,
     holes,
     binaries,
-    id: message.id === null ? null : message.id.value,
+    id: message.id,
   };
 }
 
@@ -99,19 +100,25 @@ function sumBinary(members: readonly ParsedV2[], tensor: number): number {
   return bytes;
 }
 
-function findFault(tensors: readonly Tensor[]): string | null {
-  if (tensors.length === 0) return '"inputs" is empty';
-  if (tensors.every(({ shape }) => shape[0] === 0)) return 'the first dimension is 0: there is nothing to infer';
-  return null;
+/** Rows of the longest tensor; a scalar is one item. 0: every tensor is empty. */
+function toItems(tensors: readonly Tensor[]): number {
+  let items = 0;
+  for (const { shape } of tensors) items = Math.max(items, shape[0] ?? 1);
+  return items;
+}
+
+function toEmptyFault(tensors: readonly Tensor[]): string {
+  return tensors.length === 0 ? '"inputs" is empty' : 'the first dimension is 0: there is nothing to infer';
 }
 
 function toUnbatchable(message: Message): string | null {
   const { tensors } = message;
   const rows = tensors[0]?.shape[0];
   if (message.isSequence) return 'sequence';
-  if (message.sharesOutputs || tensors.some(({ isShared }) => isShared)) return 'shared-memory';
+  if (message.sharesOutputs) return 'shared-memory';
+  for (const { isShared } of tensors) if (isShared) return 'shared-memory';
   if (rows === undefined) return 'scalar';
-  if (tensors.some(({ shape }) => shape[0] !== rows)) return 'first-dimension';
+  for (const { shape } of tensors) if (shape[0] !== rows) return 'first-dimension';
   for (const { datatype, data, shape, elements } of tensors) {
     if (toElementBytes(datatype) === undefined) return 'datatype';
     if (data === null) continue;

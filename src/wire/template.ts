@@ -16,19 +16,22 @@ export interface Hole extends Span {
 
 /** A key longer than this is replaced by its SHA-256: equal keys are what counts, and maps hash them often. */
 const KEY_CHARS_MAX = 1024;
+const SMALL_BYTES = 4096;
 
 /**
  * Equal for two bodies exactly if they differ in nothing but what their holes hold. `holes` in order of position; `end` is
  * where the template ends. NUL marks a hole: it cannot stand in JSON.
  */
 export function toTemplateKey(name: string, body: Buffer, end: number, holes: readonly Hole[], extra = ''): string {
+  // one native call for a small body, whose holes are small too (measured: 0.3 of 3.6 us)
+  const whole = end <= SMALL_BYTES ? body.toString('latin1', 0, end) : null;
   let key = name;
   let from = 0;
   for (const hole of holes) {
-    key += `\0${body.toString('latin1', from, hole.start)}\0${hole.kind}`;
+    key += `\0${whole?.slice(from, hole.start) ?? body.toString('latin1', from, hole.start)}\0${hole.kind}`;
     from = hole.end;
   }
-  key += `\0${body.toString('latin1', from, end)}\0${extra}`;
+  key += `\0${whole?.slice(from) ?? body.toString('latin1', from, end)}\0${extra}`;
   return key.length <= KEY_CHARS_MAX ? key : `${name} ${hash('sha256', key, 'base64')}`;
 }
 
