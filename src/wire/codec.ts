@@ -18,9 +18,16 @@ export interface ParsedRequest {
   readonly body: Buffer;
   /** Items along the first dimension, >= 1. */
   readonly items: number;
-  /** Everything in the body that must be equal for two requests to share a call (shapes, datatypes, parameters, outputs). */
+  /**
+   * Equal for two requests that may share a call: codec, shapes, datatypes, parameters, outputs. Means nothing where
+   * `unbatchable` is set. At most about 1 KiB; longer ones are hashed.
+   */
   readonly key: string;
-  /** Null: may be joined. Else why not, for logs and tests: `sequence`, `shared-memory`, `first-dimension`, ... */
+  /**
+   * Null: may be joined. Else why not, for logs and tests: `sequence`, `shared-memory`, `scalar`, `first-dimension`,
+   * `datatype` (unknown), `data-type` (values that are not of it), `data-shape` (brackets that are not the shape),
+   * `raw-binary`, `columnar`, `no-instances`.
+   */
   readonly unbatchable: string | null;
   /** Deadline named in the body (Triton's `timeout` parameter), ms from arrival; null when there is none. */
   readonly timeoutMs: number | null;

@@ -5,7 +5,7 @@ import { oipV2Binary } from './oip-v2-binary.ts';
 import { oipV2 } from './oip-v2.ts';
 
 /** Every codec, the more specific one first. */
-export const CODECS: readonly Codec[] = [kserveV1, oipV2Binary, oipV2];
+const CODECS: readonly Codec[] = [kserveV1, oipV2Binary, oipV2];
 
 /** Null: the body is not ours to read (compressed, CloudEvents, another content type); forward it alone. */
 export function findCodec(route: Route, headers: HeaderView): Codec | null {

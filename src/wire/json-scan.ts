@@ -39,8 +39,8 @@ export class JsonScanner {
   fault: string | null = null;
   readonly #bytes: Buffer;
   readonly #isStrict: boolean;
-  /** What skipped values are tallied into; nobody reads it. */
-  readonly #scratch = createTally();
+  /** What skipped values are tallied into; nobody reads it, and few requests need it. */
+  #scratch: Tally | null = null;
   #at = 0;
   #depth = 0;
 
@@ -141,8 +141,7 @@ export class JsonScanner {
 
   /** Validates any value and steps over it. */
   skip(): boolean {
-    this.#peek();
-    return this.#walk(this.#scratch);
+    return this.#peek() === QUOTE ? this.#string() : this.#walk((this.#scratch ??= createTally()));
   }
 
   /** Reads a string, decoded. Null: a fault. */
@@ -153,12 +152,8 @@ export class JsonScanner {
     }
     const bytes = this.#bytes;
     const start = this.#at;
-    const end = scanString(bytes, start, this.#isStrict);
-    this.#at = end < 0 ? -1 - end : end;
-    if (end < 0) {
-      this.#unexpected();
-      return null;
-    }
+    if (!this.#string()) return null;
+    const end = this.#at;
     const word = toCommonWord(bytes, start + 1, end - 1);
     if (word !== null) return word;
     const text = bytes.toString('utf8', start + 1, end - 1);
@@ -167,15 +162,32 @@ export class JsonScanner {
 
   /** Reads a whole number in plain digits, 0..2^53-1. Null: it is something else, for the caller to name in a fault. */
   count(): number | null {
+    if (this.fault !== null) return null;
     this.#peek();
+    const bytes = this.#bytes;
     const start = this.#at;
-    if (!this.#walk(this.#scratch)) return null;
     let value = 0;
-    for (let i = start; i < this.#at; i++) {
-      const digit = this.#bytes[i]! - 0x30;
-      value = digit >= 0 && digit <= 9 ? value * 10 + digit : Number.NaN;
+    let i = start;
+    for (let digit = bytes[i]! - 0x30; digit >= 0 && digit <= 9; digit = bytes[i]! - 0x30) {
+      value = value * 10 + digit;
+      i++;
     }
+    // `01`, `1.0`, `-1`: is it JSON at least? What is not keeps the scanner's own fault.
+    const next = bytes[i]!;
+    const isPlain = i > start && (bytes[start] !== 0x30 || i === start + 1);
+    if (!isPlain || next === 0x2e || (next | 0x20) === 0x65) {
+      this.skip();
+      return null;
+    }
+    this.#at = i;
     return Number.isSafeInteger(value) ? value : null;
+  }
+
+  #string(): boolean {
+    if (this.fault !== null) return false;
+    const end = scanString(this.#bytes, this.#at, this.#isStrict);
+    this.#at = end < 0 ? -1 - end : end;
+    return end >= 0 || this.#unexpected();
   }
 
   #peek(): number {

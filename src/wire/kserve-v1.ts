@@ -131,7 +131,7 @@ function toParsed(body: Buffer, instances: Instances | null, columns: Measure | 
   if (instances === null) {
     const unbatchable = columns === null ? 'no-instances' : 'columnar';
     const items = Math.max(1, columns?.dims[0] ?? 1);
-    return { ...rest, items, key: toTemplateKey('v1', body, body.length, []), unbatchable, holes: [] };
+    return { ...rest, items, key: 'v1', unbatchable, holes: [] };
   }
   if (instances.count === 0) return { refusal: '"instances" is empty: there is nothing to predict' };
   const holes: Hole[] = [{ kind: 'nested', tensor: 0, start: instances.start + 1, end: instances.end - 1 }];
