@@ -1,11 +1,9 @@
 // Composition root of the data process: every room in one place, each handed only what it needs.
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Socket } from 'node:net';
 import { toStateDirs } from '../src/config/state-dir.ts';
 import type { AgentConfig } from '../src/core/agent-config.ts';
 import { monotonicClock } from '../src/core/clock.ts';
-import type { BatchCompletion, Completion, CompletionSink } from '../src/core/completion.ts';
 import { createLogger, type Logger } from '../src/core/log.ts';
 import type { SlaTarget } from '../src/core/policy.ts';
 import type { FromSupervisor, ToData, ToMind, ToSupervisor } from '../src/core/processes.ts';
@@ -13,6 +11,7 @@ import type { ControlDeps } from './control/deps.ts';
 import { createMetrics } from './control/metrics.ts';
 import { EventHub } from './control/stream.ts';
 import { TokenFile } from './control/token.ts';
+import { toBoth } from './main/both-sinks.ts';
 import { createDrain } from './main/drain.ts';
 import { createEnginePage } from './main/engine-page.ts';
 import { openPorts } from './main/ports.ts';
@@ -20,6 +19,7 @@ import { createReadiness } from './main/readiness.ts';
 import { TelemetryMemory, toLiveModels, toModelStatuses } from './main/status.ts';
 import { SwitchStore } from './main/switches.ts';
 import { chooseStateDir, Tuning } from './main/tuning.ts';
+import { readVersion } from './main/version.ts';
 import { createUpstream } from './proxy/forward.ts';
 import { createDataServer } from './proxy/server.ts';
 import { createProxy } from './proxy/stack.ts';
@@ -240,43 +240,6 @@ async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger)
 
 function toGivenMs({ p99Ms, isAssumed }: SlaTarget): number | null {
   return isAssumed ? null : p99Ms;
-}
-
-/** Two readers of the same endings, without an array on the request path. */
-function toBoth(a: CompletionSink, b: CompletionSink): CompletionSink {
-  return {
-    arrived(model, items, requestBytes, atMs) {
-      a.arrived(model, items, requestBytes, atMs);
-      b.arrived(model, items, requestBytes, atMs);
-    },
-    batchStarted(model, atMs) {
-      a.batchStarted?.(model, atMs);
-      b.batchStarted?.(model, atMs);
-    },
-    completed(completion: Completion) {
-      a.completed(completion);
-      b.completed(completion);
-    },
-    batchCompleted(batch: BatchCompletion) {
-      a.batchCompleted(batch);
-      b.batchCompleted(batch);
-    },
-  };
-}
-
-/** The package is one folder up in the repository, two in the emitted package. */
-function readVersion(): string {
-  for (const up of ['..', '../..']) {
-    try {
-      const { name, version } = JSON.parse(
-        readFileSync(join(import.meta.dirname, up, 'package.json'), 'utf8'),
-      ) as Record<string, string>;
-      if (name === 'morphling' && version !== undefined) return version;
-    } catch {
-      continue;
-    }
-  }
-  return 'unknown';
 }
 
 function post(message: ToSupervisor): void {

@@ -1,6 +1,7 @@
 // Drives the lanes with real time: asks each what to do next, makes its calls, and keeps one timer a lane.
 import type { Clock } from '../../src/core/clock.ts';
 import type { CompletionSink, Ending } from '../../src/core/completion.ts';
+import { toMessage } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/log.ts';
 import { StreamedAnswer, type CallEnd } from './answer.ts';
 import type { Batchability } from './batchability.ts';
@@ -141,9 +142,16 @@ export class Driver {
   }
 
   #callJoined(entry: ModelLane, batch: Batch<Exchange>): void {
-    const { upstream, answerBytesMax } = this.#options;
-    const call = callJoined(upstream, batch.members, answerBytesMax, (end) => this.#endJoined(entry, batch, end));
-    this.#watch(batch.members, call);
+    const { upstream, answerBytesMax, log } = this.#options;
+    const onFault = (error: unknown): void =>
+      log.error('a codec failed', { model: entry.label, error: toMessage(error) });
+    try {
+      const end = (joined: JoinedEnd): void => this.#endJoined(entry, batch, joined);
+      this.#watch(batch.members, callJoined(upstream, batch.members, answerBytesMax, onFault, end));
+    } catch (error) {
+      onFault(error);
+      this.#resend(entry, batch, batch.members, 'its requests could not be joined');
+    }
   }
 
   /** A call goes on as long as one member still waits for it. */

@@ -146,7 +146,15 @@ class PoolCall implements Call, Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     if (this.#isDone) return;
     this.#isDone = true;
-    this.#receiver.ended();
+    try {
+      this.#receiver.ended();
+    } catch (error) {
+      // undici would swallow it, and the place of this call would be lost for good. A fault of our own ends the
+      // process instead: the supervisor has another within a second.
+      setImmediate(() => {
+        throw error;
+      });
+    }
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {

@@ -30,14 +30,25 @@ const WHOLE_ONLY: ReadonlySet<string> = new Set([
   'repr-digest',
 ]);
 
-/** Members have equal keys; there are at least two. */
+/** Members have equal keys; there are at least two. Throws what the codec throws while joining; then nothing was sent. */
 export function callJoined(
   upstream: Upstream,
   members: readonly Exchange[],
   limitBytes: number,
+  onCodecFault: (error: unknown) => void,
   done: (end: JoinedEnd) => void,
 ): Call {
-  const receiver = new CollectedAnswer(limitBytes, (end) => done(toJoinedEnd(end, members)));
+  const receiver = new CollectedAnswer(limitBytes, (end) => {
+    // Only the codec is guarded here: `done` answers, and what it throws is no fault of the model's.
+    let joined: JoinedEnd;
+    try {
+      joined = toJoinedEnd(end, members);
+    } catch (error) {
+      joined = { kind: 'failed', fault: 'broken' };
+      onCodecFault(error);
+    }
+    done(joined);
+  });
   const call = upstream.call(toJoinedRequest(members), receiver);
   receiver.attach(call);
   return call;

@@ -30,6 +30,7 @@ import { callAlone, Driver } from './driver.ts';
 import { Exchange, type Mood } from './exchange.ts';
 import { createUpstream, type Upstream } from './forward.ts';
 import { checkFraming } from './framing.ts';
+import { toGuardedSink } from './guarded-sink.ts';
 import { readRequestHeaders } from './headers.ts';
 import { createLane } from './lane.ts';
 import { EngineGate } from './limit.ts';
@@ -105,7 +106,8 @@ const BUDGET_BYTES_MIN = 256 << 20;
 const ANSWER_LIMIT_FACTOR = 8;
 
 export function createProxy(options: ProxyOptions): Proxy {
-  const { config, sink, log, clock = monotonicClock, seed = 1 } = options;
+  const { config, log, clock = monotonicClock, seed = 1 } = options;
+  const sink = toGuardedSink(options.sink, log);
   const { bodyBytes, queueRequests, concurrency, upstreamTimeoutMs } = config.limits;
   const upstream = options.upstream ?? createUpstream({ origin: config.upstream, timeoutMs: upstreamTimeoutMs });
   const mood: Mood = { isDraining: false, isBypassed: false };

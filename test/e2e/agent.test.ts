@@ -1,5 +1,5 @@
 // The agent as its users run it: three processes before a model server, and whatever may befall them.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { Agent } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -52,6 +52,20 @@ const post = (path: string, body: string, headers: string[] = JSON_TYPE): Asked 
   body,
   headers,
 });
+
+type Control = (method: string, path: string, body?: unknown) => Promise<Record<string, unknown>>;
+
+/** Speaks to the control port with its token; anything but 200 fails the test. */
+function toControl(agent: AgentProcess): Control {
+  const token = readFileSync(join(agent.stateDir, 'token'), 'utf8').trim();
+  const headers = [...JSON_TYPE, 'Host', `127.0.0.1:${agent.controlPort}`, 'Authorization', `Bearer ${token}`];
+  return async (method, path, body) => {
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+    const answer = await ask(agent.controlPort, { method, path, headers, setsHost: true, ...sent });
+    expect([path, answer.status, answer.status === 200 ? '' : answer.body.toString()]).toEqual([path, 200, '']);
+    return JSON.parse(answer.body.toString()) as Record<string, unknown>;
+  };
+}
 
 /** Each is asked directly and through the agent; the answers must be the same, byte for byte. */
 const GOLDEN: readonly Asked[] = [
@@ -255,14 +269,7 @@ describe('an agent before a model server', () => {
   });
 
   test('obeys its control port: bypass within 100 ms, settings at once, and says so on the metrics page', async () => {
-    const token = readFileSync(join(agent.stateDir, 'token'), 'utf8').trim();
-    const headers = [...JSON_TYPE, 'Host', `127.0.0.1:${agent.controlPort}`, 'Authorization', `Bearer ${token}`];
-    const control = async (method: string, path: string, body?: unknown): Promise<Record<string, unknown>> => {
-      const sent = body === undefined ? {} : { body: JSON.stringify(body) };
-      const { status, body: answer } = await ask(agent.controlPort, { method, path, headers, setsHost: true, ...sent });
-      expect([path, status, status === 200 ? '' : answer.toString()]).toEqual([path, 200, '']);
-      return JSON.parse(answer.toString()) as Record<string, unknown>;
-    };
+    const control = toControl(agent);
     expect(await control('GET', '/ready')).toMatchObject({ isReady: true });
     await ask(agent.port, predict([1]));
     const status = await control('GET', '/v1/status');
@@ -382,6 +389,24 @@ describe('when something dies', () => {
     expect(await agent.stop()).toBe(0);
   });
 
+  test('the data process: what people set and switched is still so', async () => {
+    agent = await startAgent(model.origin);
+    await ask(agent.port, predict([1]));
+    await toControl(agent)('PUT', '/v1/settings?model=echo&immediate=true', { batchSize: 7, concurrency: 3 });
+    await toControl(agent)('POST', '/v1/pause');
+    await toControl(agent)('POST', '/v1/bypass', { on: true });
+    await expect.poll(() => existsSync(join(agent.stateDir, 'switches.0')), { timeout: 5000 }).toBe(true);
+    await sleep(100);
+    process.kill(agent.pidOf('data') ?? 0, 'SIGKILL');
+    await expect.poll(() => agent.logs.filter((line) => line.includes('data ready')).length, { timeout: 5000 }).toBe(2);
+    expect(await toControl(agent)('GET', '/v1/status')).toMatchObject({ isPaused: true, isBypass: true });
+    await toControl(agent)('POST', '/v1/bypass', { on: false });
+    await ask(agent.port, predict([1]));
+    expect(await toControl(agent)('GET', '/v1/settings')).toMatchObject({
+      models: { echo: { settings: { batchSize: 7, concurrency: 3 }, source: 'restored' } },
+    });
+  });
+
   test('the mind: nobody notices', async () => {
     agent = await startAgent(model.origin, {
       policy: {
@@ -391,7 +416,7 @@ describe('when something dies', () => {
     });
     const traffic = load(4, 5);
     await agent.logged(/mind started/);
-    await sleep(300);
+    await sleep(1000);
     const pid = agent.pidOf('mind');
     expect(pid).not.toBeNull();
     process.kill(pid ?? 0, 'SIGKILL');

@@ -215,7 +215,7 @@ describe('a model that does not work item by item', () => {
       setup,
       bodies.map((body) => [body] as const),
     );
-    expect(setup.upstream.requests.slice(4).map(instances)).toEqual(['0', '1', '2']);
+    expect(setup.upstream.requests.slice(4).map(instances)).toEqual([[0], [1], [2]]);
   });
 });
 

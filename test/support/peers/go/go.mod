@@ -1,0 +1,3 @@
+module morphling.test/peers
+
+go 1.24
