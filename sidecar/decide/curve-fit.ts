@@ -21,10 +21,12 @@ export interface CurveBelief {
   errorRatio(items: number): number;
 }
 
-/** What earlier windows still count, per window: a fit of about seven windows. */
-const KEEP_FIT = 0.85;
-/** The same for kappa, which changes with the neighbours and not with the load. */
-const KEEP_INTERFERENCE = 0.97;
+/** Calls remembered per size class; the older fade as new ones of that size come. */
+const CLASS_CALLS = 300;
+/** What a size class keeps of a window that did not touch it: sizes not visited are not forgotten, or the slope would wander. */
+const KEEP_UNTOUCHED = 0.998;
+/** What is kept per window of the evidence for kappa, which changes with the neighbours and not with the load. */
+const KEEP_INTERFERENCE = 0.995;
 /** The engine model's default, until overlaps say otherwise; it counts as so much evidence. */
 const PRIOR_INTERFERENCE = 0.7;
 const PRIOR_WEIGHT = 4;
@@ -38,24 +40,26 @@ const NOISE_FLOOR_RATIO = 0.03;
 /** A median shift of the residuals by this much is another engine: a new version, a switch, a throttled clock. */
 const SHIFT_RATIO = 0.2;
 const SHIFT_SAMPLES_MIN = 20;
+/** Mean overlap below which a call counts as alone. */
+const ALONE_OVERLAP = 0.1;
+/** Weight of calls that shared the device, against one that ran alone: they tell of the curve only through kappa. */
+const SHARED_WEIGHT = 0.3;
+const UNKNOWN_SHARED_WEIGHT = 0.05;
+const UNKNOWN = { interference: PRIOR_INTERFERENCE, isInterferenceSeen: false };
 const RESIDUALS_KEPT = 512;
+/** A class faded below this has been forgotten. */
+const CLASS_COUNT_MIN = 0.04;
 
 /**
- * Least squares of duration / (1 + kappa * (k - 1)) on items, weights 1 / duration^2 (so the error is relative), with exponential
- * forgetting by window. k is the mean number of calls in flight over the life of a call, from the overlaps.
+ * Least squares of duration / (1 + kappa * (k - 1)) on items, weights 1 / duration^2 (so the error is relative). Forgetting is by size
+ * class: calls push out older calls of their own size only. k is the mean number of calls in flight over the life of a call, from the overlaps.
  * kappa by least squares of duration / L(n) - 1 on k - 1. A shift of the residuals drops everything older.
  */
 export class CurveFit {
-  #weight = 0;
-  #count = 0;
-  #x = 0;
-  #xx = 0;
-  #y = 0;
-  #xy = 0;
+  readonly #classes = new Map<number, Sums>();
   #overlapXy = 0;
   #overlapXx = 0;
   #residuals: number[] = [];
-  #seen: [number, number] = [Infinity, 0];
   #resets = 0;
 
   /** Times that a shift made the fit start again. */
@@ -68,47 +72,51 @@ export class CurveFit {
     const calls = toCalls(samples);
     if (calls.length === 0) return;
     if (this.#hasShifted(calls)) this.reset();
+    this.#decay(calls);
     const before = this.belief();
-    const interference = before?.interference ?? PRIOR_INTERFERENCE;
-    this.#decay();
+    // First kappa against the curve as it was known, then the curve: the other way round the curve would take up the overlap.
+    if (before !== null) this.#learnInterference(calls, before);
+    const { interference, isInterferenceSeen } = before === null ? UNKNOWN : this.belief()!;
+    const shared = isInterferenceSeen ? SHARED_WEIGHT : UNKNOWN_SHARED_WEIGHT;
     for (const { items, durationMs, overlap } of calls) {
       const aloneMs = durationMs / (1 + interference * overlap);
-      const weight = 1 / (aloneMs * aloneMs);
-      this.#count++;
-      this.#weight += weight;
-      this.#x += weight * items;
-      this.#xx += weight * items * items;
-      this.#y += weight * aloneMs;
-      this.#xy += weight * items * aloneMs;
-      this.#seen = [Math.min(this.#seen[0], items), Math.max(this.#seen[1], items)];
+      const count = overlap < ALONE_OVERLAP ? 1 : shared;
+      const weight = count / (aloneMs * aloneMs);
+      const [x, y] = [weight * items, weight * aloneMs];
+      add(this.#classOf(items), { count, weight, x, xx: x * items, y, xy: y * items });
     }
-    const belief = this.belief();
-    if (belief === null) return;
-    for (const { items, durationMs, overlap } of calls) {
-      const stretch = durationMs / belief.latencyMs(items) - 1;
-      this.#overlapXy += overlap * stretch;
-      this.#overlapXx += overlap * overlap;
-      this.#residuals.push((1 + stretch) / (1 + belief.interference * overlap));
-    }
+    const belief = this.belief()!;
+    for (const { items, durationMs, overlap } of calls)
+      this.#residuals.push(durationMs / belief.latencyMs(items) / (1 + belief.interference * overlap));
     if (this.#residuals.length > RESIDUALS_KEPT) this.#residuals = this.#residuals.slice(-RESIDUALS_KEPT);
   }
 
   /** Forgets the curve; the interference is the device's and stays. */
   reset(): void {
     this.#resets++;
-    this.#weight = this.#count = this.#x = this.#xx = this.#y = this.#xy = 0;
+    this.#classes.clear();
     this.#residuals = [];
-    this.#seen = [Infinity, 0];
   }
 
   /** Null before the first call. */
   belief(): CurveBelief | null {
-    if (this.#count < 1) return null;
-    const meanX = this.#x / this.#weight;
-    const meanY = this.#y / this.#weight;
-    const spread = Math.max(0, this.#xx / this.#weight - meanX * meanX);
-    const covariance = this.#xy / this.#weight - meanX * meanY;
-    const ridge = PRIOR_SPREAD / this.#count;
+    const sums = createSums();
+    let seenMin = Infinity;
+    let seenMax = 0;
+    for (const part of this.#classes.values()) {
+      if (part.count < CLASS_COUNT_MIN) continue;
+      add(sums, part);
+      const items = part.x / part.weight;
+      seenMin = Math.min(seenMin, items);
+      seenMax = Math.max(seenMax, items);
+    }
+    const { count, weight } = sums;
+    if (count === 0) return null;
+    const meanX = sums.x / weight;
+    const meanY = sums.y / weight;
+    const spread = Math.max(0, sums.xx / weight - meanX * meanX);
+    const covariance = sums.xy / weight - meanX * meanY;
+    const ridge = PRIOR_SPREAD / count;
     const priorSlope = (PRIOR_SLOPE_RATIO * meanY) / (1 + PRIOR_SLOPE_RATIO * (meanX - 1));
     // Between flat and proportional: an engine faster for more items, or with a negative fixed cost, is noise.
     const slopeMs = Math.min(meanY / meanX, Math.max(0, (covariance + ridge * priorSlope) / (spread + ridge)));
@@ -118,8 +126,6 @@ export class CurveFit {
     const sorted = this.#residuals.toSorted((a, b) => a - b);
     const median = quantile(sorted, 0.5) ?? 1;
     const noise = Math.max(NOISE_FLOOR_RATIO, ((quantile(sorted, 0.84) ?? 1.1) - (quantile(sorted, 0.16) ?? 0.9)) / 2);
-    const [seenMin, seenMax] = this.#seen;
-    const count = this.#count;
     return {
       slopeMs,
       interceptMs,
@@ -140,13 +146,30 @@ export class CurveFit {
     };
   }
 
-  #decay(): void {
-    this.#count *= KEEP_FIT;
-    this.#weight *= KEEP_FIT;
-    this.#x *= KEEP_FIT;
-    this.#xx *= KEEP_FIT;
-    this.#y *= KEEP_FIT;
-    this.#xy *= KEEP_FIT;
+  #learnInterference(calls: readonly Call[], before: CurveBelief): void {
+    for (const { items, durationMs, overlap } of calls) {
+      this.#overlapXy += overlap * (durationMs / before.latencyMs(items) - 1);
+      this.#overlapXx += overlap * overlap;
+    }
+  }
+
+  #classOf(items: number): Sums {
+    const key = toSizeClass(items);
+    let sums = this.#classes.get(key);
+    if (sums === undefined) {
+      sums = createSums();
+      this.#classes.set(key, sums);
+    }
+    return sums;
+  }
+
+  #decay(calls: readonly Call[]): void {
+    const fresh = new Map<number, number>();
+    for (const { items } of calls) fresh.set(toSizeClass(items), (fresh.get(toSizeClass(items)) ?? 0) + 1);
+    for (const [key, sums] of this.#classes) {
+      const count = fresh.get(key);
+      scale(sums, count === undefined ? KEEP_UNTOUCHED : Math.exp(-count / CLASS_CALLS));
+    }
     this.#overlapXy *= KEEP_INTERFERENCE;
     this.#overlapXx *= KEEP_INTERFERENCE;
   }
@@ -169,6 +192,43 @@ export class CurveFit {
       median !== null && ratios.length >= SHIFT_SAMPLES_MIN && Math.abs(Math.log(median)) > Math.log(1 + SHIFT_RATIO)
     );
   }
+}
+
+/** Weighted sums of one size class. */
+interface Sums {
+  count: number;
+  weight: number;
+  x: number;
+  xx: number;
+  y: number;
+  xy: number;
+}
+
+function createSums(): Sums {
+  return { count: 0, weight: 0, x: 0, xx: 0, y: 0, xy: 0 };
+}
+
+function add(sums: Sums, part: Sums): void {
+  sums.count += part.count;
+  sums.weight += part.weight;
+  sums.x += part.x;
+  sums.xx += part.xx;
+  sums.y += part.y;
+  sums.xy += part.xy;
+}
+
+function scale(sums: Sums, factor: number): void {
+  sums.count *= factor;
+  sums.weight *= factor;
+  sums.x *= factor;
+  sums.xx *= factor;
+  sums.y *= factor;
+  sums.xy *= factor;
+}
+
+/** Half octaves. */
+function toSizeClass(items: number): number {
+  return Math.round(2 * Math.log2(items));
 }
 
 interface Call {

@@ -21,17 +21,17 @@ const DOUBT_ERRORS = 2;
 /** Load over capacity, doubt included, above which a setting counts as overloaded. */
 const UTILIZATION_MAX = 0.96;
 /** A change must promise this much of the objective; each recent change raises the bar by as much again. */
-const GAIN_MIN = 0.05;
+const GAIN_MIN = 0.08;
 /** Or, at an equal objective, this much of the p99: cost mode does not wait for nothing. */
 const P99_GAIN_MIN = 0.15;
 const EQUAL_RATIO = 0.005;
 const P99_TIE_EXPONENT = 0.02;
 /** kappa assumed for what a change could win while no overlap has been seen: hopeful once, then measured. */
-const HOPEFUL_INTERFERENCE = 0.3;
-/** And for what it could break. */
+const HOPEFUL_INTERFERENCE = 0;
+/** And for what it could break: near time slicing. A tight SLA then never lets it try, and c stays 1. */
 const WARY_INTERFERENCE = 0.8;
-/** Windows for which a setting without effect is left out. */
-const INEFFECTIVE_WINDOWS = 30;
+/** So long a setting without effect is left out. */
+const INEFFECTIVE_MS = 300_000;
 /** A window's p99 counts as measured from so many answers. */
 const ANSWERS_MIN = 50;
 const MODELS_MAX = 101;
@@ -40,10 +40,14 @@ interface Memory {
   readonly fit: CurveFit;
   readonly view: LoadView;
   readonly measured: Measured;
-  /** Windows seen. */
-  window: number;
-  noDelayUntil: number;
-  concurrencyMax: { value: number; until: number };
+  noDelayUntilMs: number;
+  concurrencyMax: { value: number; untilMs: number };
+}
+
+interface View {
+  readonly belief: CurveBelief;
+  readonly load: Load;
+  readonly slaMs: number;
 }
 
 /** One candidate weighed: what is expected, and whether it may be chosen. */
@@ -56,6 +60,8 @@ interface Weighed {
   readonly utilization: number;
   readonly objective: number;
   readonly isAdmissible: boolean;
+  /** 0..1: how far it rests on a measurement at this load. */
+  readonly trust: number;
 }
 
 /**
@@ -69,7 +75,6 @@ export class Linear implements Decider {
 
   decide(model: ModelSnapshot, context: DecideContext): Decision {
     const memory = this.#memoryOf(model.model);
-    memory.window++;
     const { resets } = memory.fit;
     memory.fit.observe(model.samples);
     if (memory.fit.resets > resets) memory.measured.forget();
@@ -77,7 +82,7 @@ export class Linear implements Decider {
     const belief = memory.fit.belief();
     if (load === null || belief === null) return hold(model, NAME, 'too little traffic to fit a curve');
     const slaMs = model.sla.p99Ms ?? 3 * belief.latencyMs(1) * belief.residualP99;
-    this.#learn(memory, model, belief, load);
+    this.#learn(memory, model, context.nowMs, belief, load);
     return this.#choose(memory, model, context, { belief, load, slaMs });
   }
 
@@ -90,24 +95,19 @@ export class Linear implements Decider {
   }
 
   /** What the window says about the settings in force, and about settings that do nothing. */
-  #learn(memory: Memory, model: ModelSnapshot, belief: CurveBelief, load: Load): void {
+  #learn(memory: Memory, model: ModelSnapshot, nowMs: number, belief: CurveBelief, load: Load): void {
     memory.measured.observe(model, (settings) => forecast(belief, settings, load));
     for (const finding of findIneffective(model)) {
       if (finding.kind !== 'blocked') continue;
-      if (finding.setting === 'batchDelayMs') memory.noDelayUntil = memory.window + INEFFECTIVE_WINDOWS;
+      if (finding.setting === 'batchDelayMs') memory.noDelayUntilMs = nowMs + INEFFECTIVE_MS;
       if (finding.setting === 'concurrency') {
         const value = Math.max(1, ...model.samples.map((sample) => sample.inflight));
-        memory.concurrencyMax = { value, until: memory.window + INEFFECTIVE_WINDOWS };
+        memory.concurrencyMax = { value, untilMs: nowMs + INEFFECTIVE_MS };
       }
     }
   }
 
-  #choose(
-    memory: Memory,
-    model: ModelSnapshot,
-    context: DecideContext,
-    view: { readonly belief: CurveBelief; readonly load: Load; readonly slaMs: number },
-  ): Decision {
+  #choose(memory: Memory, model: ModelSnapshot, context: DecideContext, view: View): Decision {
     const { policy } = context;
     const current = model.version.settings;
     const reach = toReach(model, policy);
@@ -115,19 +115,23 @@ export class Linear implements Decider {
       toWeighed(settings, memory.measured, view, toWeights(policy), current);
     const usable = toCandidates(current, toBounds(policy, model.sla), view.slaMs).filter(
       (settings) =>
-        (settings.batchDelayMs === 0 || memory.window >= memory.noDelayUntil) &&
-        (settings.concurrency <= memory.concurrencyMax.value || memory.window >= memory.concurrencyMax.until) &&
+        (settings.batchDelayMs === 0 || context.nowMs >= memory.noDelayUntilMs) &&
+        (settings.concurrency <= memory.concurrencyMax.value || context.nowMs >= memory.concurrencyMax.untilMs) &&
         !memory.measured.isSpoiled(settings, view.load.itemsPerMs),
     );
     const here = weigh(current);
     const weighed = usable.map(weigh);
     const admissible = weighed.filter((candidate) => candidate.isAdmissible);
-    const target = admissible.length > 0 ? least(admissible, toRank) : least(weighed, toRelief);
     const { latency } = model.window;
     // What is measured settles it; a forecast alone breaks nothing that works.
     const isBroken = latency !== null && latency.count >= ANSWERS_MIN ? latency.p99Ms > view.slaMs : !here.isAdmissible;
+    // Out of a breach the known way is the best one, and it need not be walked by notches: the guard trusts what has held.
+    const known = isBroken
+      ? admissible.filter((candidate) => candidate.trust > 0 && !isSameSettings(candidate.settings, current))
+      : [];
+    const target = least(known, toRank) ?? least(admissible, toRank) ?? least(weighed, toRelief);
 
-    const unrest = 1 + memory.measured.recentChanges;
+    const unrest = 1 + memory.measured.unrest;
     const isWorth = (candidate: Weighed): boolean => {
       if (isSameSettings(candidate.settings, current)) return false;
       if (isBroken) return toRelief(candidate) < toRelief(here) || (candidate.isAdmissible && !here.isAdmissible);
@@ -143,7 +147,7 @@ export class Linear implements Decider {
       );
 
     // The notch toward the target if it is sound, else the best sound one within a notch.
-    const toward = weigh(cutToNotch(current, target.settings, reach));
+    const toward = known.includes(target) ? target : weigh(cutToNotch(current, target.settings, reach));
     const isSound = (candidate: Weighed): boolean =>
       !memory.measured.isSpoiled(candidate.settings, view.load.itemsPerMs) &&
       (candidate.isAdmissible || (isBroken && toRelief(candidate) <= toRelief(here)));
@@ -185,9 +189,8 @@ export class Linear implements Decider {
       fit: new CurveFit(),
       view: new LoadView(),
       measured: new Measured(),
-      window: 0,
-      noDelayUntil: 0,
-      concurrencyMax: { value: Infinity, until: 0 },
+      noDelayUntilMs: -Infinity,
+      concurrencyMax: { value: Infinity, untilMs: -Infinity },
     };
     this.#models.set(model, memory);
     return memory;
@@ -197,7 +200,7 @@ export class Linear implements Decider {
 function toWeighed(
   settings: Settings,
   measured: Measured,
-  { belief, load, slaMs }: { readonly belief: CurveBelief; readonly load: Load; readonly slaMs: number },
+  { belief, load, slaMs }: View,
   weights: { readonly performance: number; readonly cost: number },
   current: Settings,
 ): Weighed {
@@ -226,6 +229,7 @@ function toWeighed(
     busyRatio,
     utilization: feared.utilization,
     objective,
+    trust,
     isAdmissible:
       waryP99Ms <= SLA_SHARE * slaMs && feared.utilization * (1 + (doubt - 1) * (1 - trust)) <= UTILIZATION_MAX,
   };
