@@ -12,7 +12,6 @@ export type Fate =
   | 'wrong'
   /** no answer in time, or the connection broke */
   | 'timeout';
-export const FATES: readonly Fate[] = ['ok', 'shed', 'error', 'wrong', 'timeout'];
 
 /** Figures of a whole run. */
 export interface ClientSummary {

@@ -7,7 +7,7 @@ export interface EchoCall {
   answer(): EchoAnswer;
 }
 
-export interface EchoAnswer {
+interface EchoAnswer {
   readonly chunks: readonly Buffer[];
   readonly headers: Readonly<Record<string, string>>;
 }

@@ -4,7 +4,7 @@ import { nearestWord } from '../core/nearest.ts';
 import { UNIVERSAL_OPTIONS, type Call, type Command, type OptionSpec } from './command.ts';
 
 /** The parts of a Call that come from the command line. */
-export type ParsedArgs = Pick<Call, 'texts' | 'flags' | 'lists' | 'positionals'>;
+type ParsedArgs = Pick<Call, 'texts' | 'flags' | 'lists' | 'positionals'>;
 
 /** What to do with a command line; `usage` is exit 2. */
 export type ArgsResult =
@@ -55,7 +55,7 @@ export function parseCommandLine(command: Command, argv: readonly string[]): Arg
 }
 
 /** `unknown option --outptu, did you mean --output?` */
-export function refuseOption(raw: string, known: readonly string[]): string {
+function refuseOption(raw: string, known: readonly string[]): string {
   const near = nearestWord(raw.replace(/^-+/, ''), known);
   return `unknown option ${raw}${near === null ? '' : `, did you mean --${near}?`}`;
 }

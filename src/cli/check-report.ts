@@ -2,7 +2,7 @@
 import type { Style } from './output.ts';
 
 /** linkerd's three results: a warning does not fail the whole. */
-export type CheckOutcome = 'success' | 'warning' | 'error';
+type CheckOutcome = 'success' | 'warning' | 'error';
 
 /** One line. */
 export interface CheckResult {

@@ -44,7 +44,7 @@ export function openControl(call: Call, isWrite = false): Control {
 }
 
 /** Every place where the token may lie, in the order in which they are tried. */
-export function tokenPaths(call: Call): string[] {
+function tokenPaths(call: Call): string[] {
   const file = call.texts['token-file'];
   if (file !== undefined) return [file];
   const chosen = call.texts['state-dir'] ?? (call.env['MORPHLING_STATE_DIR'] || DEFAULT_STATE_DIR);

@@ -16,15 +16,6 @@ export function formatNumber(value: number | null, digits = 1): string {
   return value === null ? '-' : value.toFixed(digits);
 }
 
-/** `3.2 GiB` */
-export function formatBytes(bytes: number | null): string {
-  if (bytes === null) return '-';
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  const power = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
-  const value = bytes / 1024 ** power;
-  return `${value.toFixed(power === 0 || value >= 100 ? 0 : 1)} ${units[power]}`;
-}
-
 /** `64 / 0 ms / 1` from an answer's settings; `-` where they are not whole. */
 export function formatWireSettings(value: unknown): string {
   const settings = toSettings(value);

@@ -4,7 +4,7 @@
 export type OutputFormat = 'table' | 'json' | 'yaml';
 
 /** Marks of a check, in linkerd's three symbols. */
-export type Mark = 'ok' | 'warning' | 'error';
+type Mark = 'ok' | 'warning' | 'error';
 
 /** Turns text into coloured text, or leaves it alone. */
 export interface Style {
@@ -19,7 +19,7 @@ export interface Style {
 }
 
 /** One end of a pipe or a terminal; `process.stdout` fits. */
-export interface Sink {
+interface Sink {
   write(text: string): unknown;
   readonly isTTY?: boolean;
   readonly columns?: number;

@@ -9,7 +9,7 @@ export type Sizes =
   | { readonly kind: 'lognormal'; readonly median: number; readonly p99: number };
 
 /** How each kind is written. */
-export const SIZE_FORMS: readonly string[] = ['N', 'uniform:MIN..MAX', 'lognormal:MEDIAN/P99'];
+const SIZE_FORMS: readonly string[] = ['N', 'uniform:MIN..MAX', 'lognormal:MEDIAN/P99'];
 
 /** z of the standard normal's 99th percentile. */
 const Z99 = 2.3263478740408408;
