@@ -13,3 +13,9 @@ export function createFixed(settings: Settings): Decider {
         : propose(model, 'fixed', settings, 'back to the fixed setting', policy),
   };
 }
+
+/** Tuning is off: what is in force, by start, by a person or restored, stays. */
+export const fixed: Decider = {
+  name: 'fixed',
+  decide: (model) => hold(model, 'fixed', 'tuning is off (decider: fixed)'),
+};
