@@ -10,7 +10,7 @@ import { createTelemetry } from '../src/telemetry/telemetry.ts';
 import { aimd } from './decide/aimd.ts';
 import { toDecideContext } from './decide/context.ts';
 import type { Decider } from './decide/decider.ts';
-import { fixed } from './decide/fixed.ts';
+import { hold } from './decide/decisions.ts';
 import { Gradient } from './decide/gradient.ts';
 import { Guard } from './decide/guard.ts';
 import { Linear } from './decide/linear.ts';
@@ -20,7 +20,8 @@ const DECIDERS: Readonly<Record<AgentConfig['decider'], () => Decider>> = {
   linear: () => new Linear(),
   aimd: () => aimd,
   gradient: () => new Gradient(),
-  fixed: () => fixed,
+  // Nothing is tuned: what people put in force stays, and nobody stands in for a rule that does nothing.
+  fixed: () => ({ name: 'fixed', decide: (model) => hold(model, 'fixed', 'nothing is tuned') }),
 };
 
 /** Readings go to the data process for its metrics page; the devices themselves are read at their own pace. */
@@ -38,7 +39,8 @@ function runMind(config: AgentConfig, log: Logger, path: string, tell: (message:
   const guard = new Guard();
   // What stands behind the chosen decider when it throws: the rule that needs least, then the last good settings.
   const decider = DECIDERS[config.decider]();
-  const deciders = decider.name === 'linear' ? [decider] : [decider, new Linear()];
+  const isLone = config.decider === 'linear' || config.decider === 'fixed';
+  const deciders = isLone ? [decider] : [decider, new Linear()];
 
   const telemetry = createTelemetry(config, {
     busyRatio: () => (last === null ? null : toBusyRatio(last.models)),
