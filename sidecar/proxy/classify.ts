@@ -47,7 +47,7 @@ export function readInference(exchange: Exchange, mayBatch: boolean): void {
 }
 
 /** First values by lower-cased name. */
-export function toHeaderView(request: IncomingMessage): HeaderView {
+function toHeaderView(request: IncomingMessage): HeaderView {
   // Only `set-cookie` is ever a list in Node's table, and no request carries it.
   return request.headers as HeaderView;
 }

@@ -1,5 +1,4 @@
 // The only place that turns a fault into a status and a body, in the caller's own protocol.
-import type { ServerResponse } from 'node:http';
 import type { Ending, Outcome } from '../../src/core/completion.ts';
 import { toErrorBody } from '../../src/wire/error-body.ts';
 import type { Exchange } from './exchange.ts';
@@ -140,8 +139,3 @@ const RAW_REASONS = {
   431: 'Request Header Fields Too Large',
   503: 'Service Unavailable',
 } as const;
-
-/** True once nothing more can be written to this caller. */
-export function isGone(response: ServerResponse): boolean {
-  return response.destroyed || response.writableEnded;
-}
