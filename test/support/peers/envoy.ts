@@ -53,7 +53,11 @@ function toConfig({ port, upstreamPort, adminPort, isAdaptive }: EnvoyOptions): 
     generate_request_id: false,
     route_config: {
       virtual_hosts: [
-        { name: 'all', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster: 'model', timeout: '30s' } }] },
+        {
+          name: 'all',
+          domains: ['*'],
+          routes: [{ match: { prefix: '/' }, route: { cluster: 'model', timeout: '30s' } }],
+        },
       ],
     },
     http_filters: isAdaptive ? [toAdaptive(), router] : [router],

@@ -10,7 +10,9 @@ const recipes = [toGoTools(), ENVOY, QUEUE_PROXY];
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !recipes.some((recipe) => recipe.name === name));
 if (unknown.length > 0) {
-  console.error(`unknown: ${unknown.join(', ')}\nusage: node install.ts [${recipes.map(({ name }) => name).join('|')} ...]`);
+  console.error(
+    `unknown: ${unknown.join(', ')}\nusage: node install.ts [${recipes.map(({ name }) => name).join('|')} ...]`,
+  );
   process.exit(2);
 }
 console.error(`cache: ${cacheFolder()}`);

@@ -51,22 +51,23 @@ export async function startPeer(command: PeerCommand, cpu?: number): Promise<Pee
     });
   }
   const pid = child.pid;
+  let isGone = false;
   const gone = new Promise<void>((resolve) => {
+    const end = (): void => {
+      isGone = true;
+      resolve();
+    };
     child.once('error', (error) => {
       output += error.message;
-      resolve();
+      end();
     });
-    child.once('exit', () => resolve());
+    child.once('exit', end);
   });
   if (pid === undefined) {
     await gone;
     throw new Error(`${command.name} cannot be started: ${output}`);
   }
   const guard = guardGroup(pid);
-  let isGone = false;
-  void gone.then(() => {
-    isGone = true;
-  });
   const signal = (name: NodeJS.Signals): void => {
     try {
       process.kill(-pid, name);

@@ -7,7 +7,7 @@ import type { PeerCommand } from './peer.ts';
 /** The newest whose dependencies resolve without upgrades. */
 const VERSION = 'v0.42.2';
 
-/** Some ten minutes of processor time the first time, at the lowest priority. */
+/** One to ten minutes the first time, at the lowest priority. */
 export const QUEUE_PROXY: Recipe = {
   name: 'queue-proxy',
   content: VERSION,
@@ -18,7 +18,7 @@ export const QUEUE_PROXY: Recipe = {
     const options = { cwd: module, env: { CGO_ENABLED: '0', GOFLAGS: '-mod=mod', GOWORK: 'off' }, isPatient: true };
     say('fetching modules');
     await runToEnd('go', ['get', `knative.dev/serving/cmd/queue@${VERSION}`], options);
-    say('compiling; about ten minutes');
+    say('compiling; one to ten minutes');
     await runToEnd('go', ['build', '-p', '1', '-o', join(folder, 'queue'), 'knative.dev/serving/cmd/queue'], options);
   },
 };

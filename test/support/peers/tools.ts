@@ -55,7 +55,9 @@ export async function ensureTool(
     say(`done in ${tookS} s`);
     return tool;
   } catch (error) {
-    return missing(`${recipe.name} cannot be made: ${(error as Error).message.trim().split('\n').slice(-3).join(' | ')}`);
+    return missing(
+      `${recipe.name} cannot be made: ${(error as Error).message.trim().split('\n').slice(-3).join(' | ')}`,
+    );
   }
 }
 
@@ -71,7 +73,11 @@ export async function findTool(recipe: Recipe): Promise<Tool | Missing> {
 export async function runToEnd(
   file: string,
   args: readonly string[],
-  options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>>; readonly isPatient?: boolean } = {},
+  options: {
+    readonly cwd?: string;
+    readonly env?: Readonly<Record<string, string>>;
+    readonly isPatient?: boolean;
+  } = {},
 ): Promise<string> {
   const [program, rest] = options.isPatient === true ? ['nice', ['-n', '19', file, ...args]] : [file, [...args]];
   const { stdout } = await execute(program, rest, {
