@@ -21,6 +21,9 @@ export function checkFraming(request: IncomingMessage, bodyBytesMax: number): Fr
   // Node takes a line without a version for HTTP/0.9.
   if (request.httpVersion !== '1.1' && request.httpVersion !== '1.0')
     return bad('a version other than HTTP/1.1 or 1.0');
+  const hosts = countHosts(rawHeaders);
+  // Two hosts are two readings of who is asked; Node keeps the first and says nothing.
+  if (hosts > 1 || (hosts === 0 && request.httpVersion === '1.1')) return bad(`${hosts} hosts`);
   const coding = headers['transfer-encoding'];
   const length = headers['content-length'];
   if (coding !== undefined) {
@@ -45,6 +48,15 @@ export function checkFraming(request: IncomingMessage, bodyBytesMax: number): Fr
     return { status: 501, reason: 'protocol upgrades are not passed on' };
   }
   return null;
+}
+
+function countHosts(raw: readonly string[]): number {
+  let hosts = 0;
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] ?? '';
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1;
+  }
+  return hosts;
 }
 
 function bad(reason: string): FramingFault {

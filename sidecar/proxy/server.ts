@@ -33,7 +33,8 @@ export function createDataServer(proxy: Proxy, connectionsMax: number): DataServ
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionsCheckingInterval: CHECK_INTERVAL_MS,
-    requireHostHeader: true,
+    // Ours to check: Node would answer by itself, and then serve what follows on the connection.
+    requireHostHeader: false,
     insecureHTTPParser: false,
     joinDuplicateHeaders: false,
     noDelay: true,

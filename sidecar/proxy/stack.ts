@@ -14,6 +14,7 @@
 //   9. split     each caller gets its own part                                           joined.ts
 //  10. answer    the one place that settles: every path above ends here, once            answer.ts, respond.ts
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { monotonicClock, type Clock } from '../../src/core/clock.ts';
 import type { AgentConfig } from '../../src/core/agent-config.ts';
 import type { CompletionSink } from '../../src/core/completion.ts';
@@ -36,7 +37,7 @@ import { createLane } from './lane.ts';
 import { EngineGate } from './limit.ts';
 import { Models, OTHER_MODEL, type ModelLane } from './models.ts';
 import { fetchJson } from './probe.ts';
-import { respondFault, respondPage } from './respond.ts';
+import { respondFault, respondPage, type Fault } from './respond.ts';
 import type { Lane } from './waiting.ts';
 
 /** What the proxy is told by the rooms around it. Read per request or per batch, so a change holds at once. */
@@ -137,9 +138,12 @@ export function createProxy(options: ProxyOptions): Proxy {
   const answerBytesMax = ANSWER_LIMIT_FACTOR * bodyBytes;
   const driver = new Driver({ models, gate, upstream, batchability, clock, sink, log, answerBytesMax });
   let openRequests = 0;
+  /** Connections with a refused request: where that one ended is in doubt, so what follows it is nobody's request. */
+  const refused = new WeakSet<Socket>();
 
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    // 1. refuse
+    // 1. refuse. Node reads on behind a refusal until its connection is closed; none of that may run.
+    if (refused.has(request.socket)) return void request.resume();
     const fault = checkFraming(request, bodyBytes);
     // 2. classify
     const route = matchRoute(request.method ?? 'GET', request.url ?? '/');
@@ -159,7 +163,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       if (exchange.settle(0, 'cancelled', 'ignored')) onLeave?.(exchange);
     });
     if (fault !== null) {
-      respondFault(exchange, { kind: 'bad-request', ...fault });
+      refuse(exchange, { kind: 'bad-request', ...fault });
       return;
     }
     readUrgency(exchange);
@@ -180,7 +184,7 @@ export function createProxy(options: ProxyOptions): Proxy {
           response.destroy();
           return;
         case 'too-large':
-          respondFault(exchange, tooLarge(bodyBytes));
+          refuse(exchange, tooLarge(bodyBytes));
           return;
         case 'whole':
           exchange.setBody(collected.body);
@@ -190,6 +194,11 @@ export function createProxy(options: ProxyOptions): Proxy {
           collected satisfies never;
       }
     });
+  };
+
+  const refuse = (exchange: Exchange, fault: Fault): void => {
+    refused.add(exchange.request.socket);
+    respondFault(exchange, fault);
   };
 
   const admit = (exchange: Exchange): void => {
@@ -217,7 +226,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     const hasBody = request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length']) > 0;
     let body: ReturnType<typeof toBodyStream> | null = null;
     if (hasBody) {
-      body = toBodyStream(request, bodyBytes, () => respondFault(exchange, tooLarge(bodyBytes)));
+      body = toBodyStream(request, bodyBytes, () => refuse(exchange, tooLarge(bodyBytes)));
       const length = request.headers['content-length'];
       if (length !== undefined) exchange.requestBytes = Number(length);
     } else request.resume();
