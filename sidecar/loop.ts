@@ -85,7 +85,11 @@ export class ControlLoop {
       return work();
     } catch (error) {
       this.#faults++;
-      this.#parts.failed(model, toMessage(error));
+      try {
+        this.#parts.failed(model, toMessage(error));
+      } catch {
+        // The fault is counted already; a broken log must not stop the loop.
+      }
       return otherwise;
     }
   }

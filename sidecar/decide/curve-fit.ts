@@ -47,6 +47,8 @@ const SHARED_WEIGHT = 0.3;
 const UNKNOWN_SHARED_WEIGHT = 0.05;
 const UNKNOWN = { interference: PRIOR_INTERFERENCE, isInterferenceSeen: false };
 const RESIDUALS_KEPT = 512;
+/** Below the clock's own resolution there is nothing to fit, and a weight of 1 / duration^2 would be all. */
+const DURATION_MIN_MS = 1e-3;
 /** A class faded below this has been forgotten. */
 const CLASS_COUNT_MIN = 0.04;
 
@@ -240,7 +242,9 @@ interface Call {
 
 /** Overlaps among the samples themselves, plus the calls that were in flight at the start and are not among them (other models). */
 function toCalls(samples: readonly BatchSample[]): readonly Call[] {
-  const sorted = samples.filter((sample) => sample.durationMs > 0).sort((a, b) => a.startedMs - b.startedMs);
+  const sorted = samples
+    .filter((sample) => sample.durationMs >= DURATION_MIN_MS)
+    .sort((a, b) => a.startedMs - b.startedMs);
   const sharedMs = new Float64Array(sorted.length);
   const running = new Float64Array(sorted.length);
   for (const [i, call] of sorted.entries()) {

@@ -68,11 +68,12 @@ export class Reflex {
     // A service slower than the SLA leaves no room at all; then a wait of a quarter of it is still a sign of a queue.
     const tripMs = Math.max(0.25 * slaP99Ms, TRIP_RATIO * slaP99Ms - serviceMs);
     if (oldestWaitMs <= tripMs) return { kind: 'none' };
-    const safe = clampSettings(this.#proven.safest(this.#ratePerS, natural(settings)), bounds);
     this.#hasTripped = true;
+    // What is in force does not hold now, whatever its windows said; the load of this instant is not known, so the last one stands for it.
+    this.#proven.broke(settings, this.#ratePerS);
+    const safe = clampSettings(this.#proven.safest(this.#ratePerS, natural(settings)), bounds);
     // Nothing safer is known than what is in force: changing it would only hide that the device is full.
     if (isSameSettings(safe, settings)) return { kind: 'none' };
-    this.#proven.broke(settings, this.#ratePerS);
     this.#trips++;
     const reason =
       `the oldest request has waited ${oldestWaitMs.toFixed(0)} ms and needs about ${serviceMs.toFixed(0)} ms more, ` +
