@@ -32,8 +32,14 @@ export function toModelStatuses({ sense, tuning, proxy }: StatusParts): ModelSta
       meanBatchItems: window?.meanBatchItems ?? null,
       queueDepth,
       inflight,
+      batching: toBatching(proxy, cell.model),
     };
   });
+}
+
+function toBatching(proxy: Proxy, model: string): ModelStatus['batching'] {
+  const word = proxy.batchability.read(model);
+  return word && { isBatchable: word.isBatchable, reason: word.reason, maxItems: word.maxItems };
 }
 
 export function toLiveModels({ sense, tuning, proxy }: StatusParts): LiveModel[] {

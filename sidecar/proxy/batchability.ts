@@ -27,6 +27,8 @@ export interface BatchabilityOptions {
 export interface Batchability {
   /** Answers at once from what is known; asks the model server in the background when that is nothing or old. */
   look(protocol: Protocol, model: string, version: string | null): BatchWord;
+  /** What the last request for the model would be told now; null while there was none. Asks nobody: for status. */
+  read(model: string): BatchWord | null;
   /** The least maximum known for the model over its versions; Infinity when none is known. */
   maxItems(model: string): number;
   /** An answer showed that joined calls do not work for this model. */
@@ -53,6 +55,7 @@ interface Entry {
 export function createBatchability({ models, fetchJson, clock }: BatchabilityOptions): Batchability {
   const entries = new Map<string, Map<string, Entry>>();
   const learned = new Map<string, string>();
+  const lastLooks = new Map<string, { readonly protocol: Protocol; readonly version: string | null }>();
   let count = 0;
 
   const ask = (model: string, version: string | null, entry: Entry): void => {
@@ -83,16 +86,29 @@ export function createBatchability({ models, fetchJson, clock }: BatchabilityOpt
     return entry.word;
   };
 
+  const judge = (protocol: Protocol, model: string, toWordV2: () => BatchWord): BatchWord => {
+    const configured = Object.hasOwn(models, model) ? models[model] : undefined;
+    if (configured?.batchable === false) return toWord(false, 'configured');
+    const fault = learned.get(model);
+    if (fault !== undefined) return toWord(false, fault);
+    if (protocol === 'v1') return toWord(true, 'protocol');
+    if (protocol !== 'v2') return toWord(false, 'protocol');
+    const word = toWordV2();
+    return configured?.batchable === true ? toWord(true, 'configured', word.maxItems) : word;
+  };
+
   return {
     look(protocol, model, version) {
-      const configured = Object.hasOwn(models, model) ? models[model] : undefined;
-      if (configured?.batchable === false) return toWord(false, 'configured');
-      const fault = learned.get(model);
-      if (fault !== undefined) return toWord(false, fault);
-      if (protocol === 'v1') return toWord(true, 'protocol');
-      if (protocol !== 'v2') return toWord(false, 'protocol');
-      const word = lookV2(model, version);
-      return configured?.batchable === true ? toWord(true, 'configured', word.maxItems) : word;
+      const last = lastLooks.get(model);
+      const isNew =
+        last === undefined ? lastLooks.size < ENTRIES_MAX : last.protocol !== protocol || last.version !== version;
+      if (isNew) lastLooks.set(model, { protocol, version });
+      return judge(protocol, model, () => lookV2(model, version));
+    },
+    read(model) {
+      const last = lastLooks.get(model);
+      if (last === undefined) return null;
+      return judge(last.protocol, model, () => entries.get(model)?.get(last.version ?? '')?.word ?? UNKNOWN);
     },
     maxItems(model) {
       let least = Object.hasOwn(models, model) ? (models[model]?.maxBatchSize ?? Infinity) : Infinity;

@@ -6,6 +6,15 @@ import { MODES } from '../core/policy.ts';
 import { SourceSchema } from './settings.ts';
 import { SlaTargetSchema, SourceHealthSchema } from './snapshot.ts';
 
+/** Null while no request for the model has come. */
+const BatchingSchema = Type.Object({
+  isBatchable: Type.Boolean({ description: 'Whether requests for it may share a call.' }),
+  reason: Type.String({ description: 'Who says so, or what an answer showed.' }),
+  maxItems: orNull<number>(
+    Type.Integer({ minimum: 1, description: "The engine's own maximum; null when it names none." }),
+  ),
+});
+
 const ModelStatusSchema = Type.Object({
   model: Type.String(),
   settings: SettingsSchema,
@@ -20,6 +29,7 @@ const ModelStatusSchema = Type.Object({
   meanBatchItems: orNull<number>(Type.Number()),
   queueDepth: Type.Integer({ minimum: 0 }),
   inflight: Type.Integer({ minimum: 0 }),
+  batching: orNull<Static<typeof BatchingSchema>>(BatchingSchema),
 });
 
 /** `GET /v1/status`. Figures of a model are null until its first window has closed. */

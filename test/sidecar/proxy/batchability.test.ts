@@ -156,3 +156,20 @@ test('ten thousand invented names do not make ten thousand questions', async () 
   await settle();
   expect(asked.length).toBeLessThanOrEqual(2 * 1000);
 });
+
+test('status reads what the last request was told, as it stands now, and asks nobody', async () => {
+  const { batchability, asked } = setUp({ '/v2/models/m': free });
+  expect(batchability.read('m')).toBeNull();
+  batchability.look('v2', 'm', null);
+  expect(batchability.read('m')).toMatchObject({ isBatchable: false, isSettled: false });
+  await settle();
+  expect(batchability.read('m')).toMatchObject({ isBatchable: true, reason: 'metadata' });
+  batchability.markUnbatchable('m', 'answered 1 items to a joined call of 2');
+  expect(batchability.read('m')).toMatchObject({
+    isBatchable: false,
+    reason: 'answered 1 items to a joined call of 2',
+  });
+  const before = asked.length;
+  for (let i = 0; i < 100; i++) batchability.read(`other-${i}`);
+  expect(asked.length).toBe(before);
+});
