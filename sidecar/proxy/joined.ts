@@ -15,7 +15,7 @@ export type JoinedEnd =
   | { readonly kind: 'failed'; readonly fault: CallFault | 'too-large' };
 
 /** Whatever the members' headers say, a joined call says this itself or not at all. */
-const OWN_ON_JOIN: ReadonlySet<string> = new Set(['accept-encoding', 'content-type', 'x-request-timeout-ms']);
+const OWN_ON_JOIN: ReadonlySet<string> = new Set(['accept-encoding', 'x-request-timeout-ms']);
 
 /** Headers of a joined answer that are true of the whole only. */
 const WHOLE_ONLY: ReadonlySet<string> = new Set([
@@ -59,9 +59,11 @@ function toJoinedRequest(members: readonly Exchange[]): CallRequest {
   const payload = first.codec!.join(members.map((member) => member.parsed!));
   // What all members say alike is said for all; what only some say is nobody's, and stays behind.
   const common = toCommonHeaders(members.map((member) => member.headers.forward));
-  const own = new Set([...OWN_ON_JOIN, ...Object.keys(payload.headers)]);
-  const headers = dropHeaders(common, own);
-  for (const name in payload.headers) headers.push(name, payload.headers[name] ?? '');
+  // The content type is the members' own, or none as theirs: it is part of their key, and what a server makes of it
+  // alone, be it a refusal, it must make of it here.
+  const described = Object.entries(payload.headers).filter(([name]) => name !== 'content-type');
+  const headers = dropHeaders(common, new Set([...OWN_ON_JOIN, ...described.map(([name]) => name)]));
+  for (const [name, value] of described) headers.push(name, value);
   headers.push('accept-encoding', 'identity');
   // A trace can go on in one place only: the first member's.
   for (const name of ['traceparent', 'tracestate', 'x-request-id']) {
@@ -108,7 +110,7 @@ function toJoinedEnd(end: WholeAnswer | CallFault | 'too-large', members: readon
 
 /** Writes one member's part of a joined answer. */
 export function answerPart(exchange: Exchange, { head }: WholeAnswer, payload: Payload): void {
-  const headers = dropHeaders(head.forward, WHOLE_ONLY);
+  const headers = dropHeaders(head.forward, new Set([...WHOLE_ONLY, ...Object.keys(payload.headers)]));
   for (const name in payload.headers) headers.push(name, payload.headers[name] ?? '');
   write(exchange, head.status, head.statusText, headers, payload.chunks);
 }

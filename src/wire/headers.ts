@@ -7,11 +7,11 @@ import type { HeaderView } from './codec.ts';
  */
 const JSON_TYPES = ['application/json', 'text/json', 'text/plain', 'application/x-www-form-urlencoded'];
 
-/** The content type is JSON or silent, UTF-8, not compressed, no CloudEvent. */
-export function isJsonRequest(headers: HeaderView): boolean {
+/** The content type is JSON, silent or one of `moreTypes`; UTF-8, not compressed, no CloudEvent. */
+export function isJsonRequest(headers: HeaderView, moreTypes: readonly string[] = []): boolean {
   if (!isIdentity(headers) || headers['ce-specversion'] !== undefined) return false;
   const type = headers['content-type'];
-  return type === undefined || (isOneOf(type, JSON_TYPES) && isUtf8Charset(type));
+  return type === undefined || (isOneOf(type, [...JSON_TYPES, ...moreTypes]) && isUtf8Charset(type));
 }
 
 /** The same for the binary tensor extension, whose clients say octet-stream. */

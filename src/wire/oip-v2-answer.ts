@@ -45,6 +45,7 @@ export function splitV2(body: Buffer, headers: HeaderView, members: readonly Par
   if (dataSlices.includes(null)) return malformed('the brackets of its data are not its shape');
 
   const holes = toAnswerHoles(body, message, members[0]?.id !== null);
+  const idHeaders = toIdHeaders(body, message, headers);
   const payloads = members.map((member, index): Payload => {
     const chunks = fillTemplate(body, jsonBytes, holes, (hole, _, chunks) => {
       const binary = binarySlices[hole.tensor]?.[index];
@@ -67,7 +68,7 @@ export function splitV2(body: Buffer, headers: HeaderView, members: readonly Par
           hole.kind satisfies never;
       }
     });
-    const memberHeaders = toHeaders(type, isBinary, totalBytes(chunks));
+    const memberHeaders = { ...toHeaders(type, isBinary, totalBytes(chunks)), ...toOwnIds(member, idHeaders) };
     for (const { tensor } of binaries) {
       const span = binarySlices[tensor]?.[index];
       if (span !== undefined) chunks.push(body.subarray(span.start, span.end));
@@ -90,6 +91,24 @@ function malformed(reason: string): SplitResult {
 
 function toHeaders(type: string, isBinary: boolean, jsonBytes: number): Payload['headers'] {
   return isBinary ? { 'content-type': type, [HEADER_LENGTH]: String(jsonBytes) } : { 'content-type': type };
+}
+
+/** Headers that repeat the answer's id, as MLServer's `ce-id` and `ce-requestid` do. */
+function toIdHeaders(body: Buffer, { id }: Message, headers: HeaderView): readonly string[] {
+  const text = id === null ? null : toText(body, id);
+  return text === null ? [] : Object.keys(headers).filter((name) => headers[name] === text);
+}
+
+/** The same headers with the member's own id, if it gave one that a header can hold. */
+function toOwnIds({ body, id }: ParsedV2, names: readonly string[]): Record<string, string> {
+  const text = id === null || names.length === 0 ? null : toText(body, id);
+  if (text === null || !/^[\x21-\x7e]+$/.test(text)) return {};
+  return Object.fromEntries(names.map((name) => [name, text]));
+}
+
+function toText(body: Buffer, { start, end }: Span): string | null {
+  const text: unknown = JSON.parse(body.toString('utf8', start, end));
+  return typeof text === 'string' ? text : null;
 }
 
 /** Null when the top level of nested data is not the first dimension. */

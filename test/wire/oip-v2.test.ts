@@ -241,6 +241,24 @@ describe('a V2 answer', () => {
     ]);
   });
 
+  test("under headers that repeat the merged call's id says each member's own, as MLServer does", () => {
+    const answer = '{"id":"morphling","outputs":[{"name":"y","datatype":"FP32","shape":[3],"data":[1,2,3]}]}';
+    const headers = { 'ce-id': 'morphling', 'ce-requestid': 'morphling', 'ce-source': 'io.morphling' };
+    const own = (one: string, other: string): unknown => {
+      const texts = [request('[1]', '[1]', id(one)), request('[2]', '[2,3]', id(other))];
+      const members = texts.map((text) => oipV2.parse(Buffer.from(text), {}) as ParsedV2);
+      const result = oipV2.split(Buffer.from(answer), headers, members);
+      return result.kind === 'split' ? result.payloads.map((payload) => payload.headers) : result;
+    };
+    const type = { 'content-type': 'application/json' };
+    expect(own('"a"', '"b-2"')).toEqual([
+      { ...type, 'ce-id': 'a', 'ce-requestid': 'a' },
+      { ...type, 'ce-id': 'b-2', 'ce-requestid': 'b-2' },
+    ]);
+    // an id that no header may hold leaves the header as it came
+    expect(own('"a\\r\\nx: y"', '"\\u2603"')).toEqual([type, type]);
+  });
+
   test('nested, is cut at its top level', () => {
     const answer = (rows: number, data: string): string =>
       `{"outputs":[{"name":"y","datatype":"FP32","shape":[${rows},2],"data":${data}}]}`;

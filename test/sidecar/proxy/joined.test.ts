@@ -38,7 +38,8 @@ const echo = (request: SeenRequest): void =>
 
 async function predict(port: number, body: string, lines = '', path = '/v1/models/m:predict'): Promise<RawClient> {
   const client = await connectRaw(port);
-  const head = `POST ${path} HTTP/1.1\r\nHost: m\r\nContent-Type: application/json\r\n${lines}`;
+  const type = /^content-type:/im.test(lines) ? '' : 'Content-Type: application/json\r\n';
+  const head = `POST ${path} HTTP/1.1\r\nHost: m\r\n${type}${lines}`;
   client.write(Buffer.from(`${head}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`));
   return client;
 }
@@ -100,6 +101,24 @@ test('a joined call says what all members say, asks for a plain answer, and carr
   expect(head.match(/^content-type:.*$/gim)).toHaveLength(1);
   expect(head).toContain('traceparent: 00-1');
   expect(head).toContain('x-request-id: id-1');
+});
+
+test('a joined call has the content type of its members, or none if they gave none', async () => {
+  const setup = await start(echo);
+  for (const [lines, expected] of [
+    ['Content-Type: text/plain\r\n', ['Content-Type: text/plain']],
+    // Empty for `predict` to send none; an empty value is none to the model server as well.
+    ['Content-Type:\r\n', null],
+  ] as const) {
+    await together(setup, [
+      ['{"instances":[1]}', lines],
+      ['{"instances":[2]}', lines],
+    ]);
+    const head = setup.upstream.requests.at(-1)?.head ?? '';
+    const types = head.match(/^content-type: *\S*$/gim);
+    if (expected === null) expect(types?.join('') ?? '').not.toContain('json');
+    else expect(types).toEqual(expected);
+  }
 });
 
 describe('requests that differ in what matters never share a call', () => {
