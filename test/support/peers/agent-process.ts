@@ -26,7 +26,12 @@ export interface AgentProcess {
 
 const root = join(import.meta.dirname, '../../..');
 
-export async function startAgent(upstream: string, change: Partial<AgentConfig> = {}): Promise<AgentProcess> {
+/** `env` reaches all three processes. */
+export async function startAgent(
+  upstream: string,
+  change: Partial<AgentConfig> = {},
+  env: Readonly<Record<string, string>> = {},
+): Promise<AgentProcess> {
   const [port = 0, controlPort = 0, metricsPort = 0] = await findFreePorts(3);
   const stateDir = mkdtempSync(join(tmpdir(), 'morphling-e2e-'));
   const at = (chosen: number): { host: string; port: number } => ({ host: '127.0.0.1', port: chosen });
@@ -39,7 +44,7 @@ export async function startAgent(upstream: string, change: Partial<AgentConfig> 
     ...change,
   });
   const supervisor = spawn(process.execPath, [join(root, 'sidecar/supervisor.ts')], {
-    env: { ...process.env, MORPHLING_RESOLVED_CONFIG: JSON.stringify(config) },
+    env: { ...process.env, ...env, MORPHLING_RESOLVED_CONFIG: JSON.stringify(config) },
     stdio: ['ignore', 'inherit', 'pipe'],
   });
   const logs: string[] = [];
