@@ -3,47 +3,33 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRandom } from '../../src/core/random.ts';
 import { runMany, testScale } from '../support/agent-load.ts';
 import { batchesBetween } from '../support/agent-metrics.ts';
-import { modelStatus, startAgent, until, type Agent } from '../support/agent.ts';
+import { REAL_SERVERS, startAgentBefore } from '../support/agent-servers.ts';
+import type { Agent } from '../support/agent.ts';
 import { ensureEnvironment } from '../support/servers/environment.ts';
 import { inferV2, tensor, type Tensor } from '../support/servers/infer.ts';
-import { startKserve } from '../support/servers/kserve.ts';
 import {
   askMixed,
   findDifference,
   nextRequest,
   toCompany,
   toCompared,
-  type AskProtocol,
   type MixedRequest,
 } from '../support/servers/mixed-requests.ts';
-import { startMlserver } from '../support/servers/mlserver.ts';
-import type { ModelName, ModelServer, ServerName } from '../support/servers/server.ts';
-import { startTriton } from '../support/servers/triton.ts';
+import type { ModelName, ModelServer } from '../support/servers/server.ts';
 import { titled } from '../support/skip.ts';
 
-const SUITES: readonly {
-  readonly name: ServerName;
-  readonly start: typeof startTriton;
-  readonly protocols: readonly AskProtocol[];
-}[] = [
-  { name: 'mlserver', start: startMlserver, protocols: ['v2'] },
-  { name: 'kserve', start: startKserve, protocols: ['v1', 'v2', 'v2-binary'] },
-  { name: 'triton', start: startTriton, protocols: ['v2', 'v2-binary'] },
-];
 const MODELS: readonly ModelName[] = ['echo', 'pair', 'mlp', 'magika', 'picky'];
 const REQUESTS = Math.round(10_000 * testScale());
 const CALLERS = 32;
 
-for (const suite of SUITES) {
+for (const suite of REAL_SERVERS) {
   const environment = await ensureEnvironment(suite.name);
   describe.skipIf(environment.kind === 'missing')(titled(`through the agent to ${suite.name}`, environment), () => {
     let server: ModelServer;
     let agent: Agent;
     beforeAll(async () => {
       server = await suite.start({ models: MODELS });
-      // Natural batching and nothing else: what is tested here is not the tuning.
-      agent = await startAgent(server.url, { flags: ['--decider', 'fixed', '--accelerator', 'off'] });
-      for (const model of MODELS) await knowBatchable(agent, model);
+      agent = await startAgentBefore(server, MODELS);
     });
     afterAll(async () => {
       await agent?.stop();
@@ -183,22 +169,6 @@ for (const suite of SUITES) {
       },
     );
   });
-}
-
-/** Asks once and waits until the agent has heard from the server how the model may be batched. */
-async function knowBatchable(agent: Agent, model: ModelName): Promise<void> {
-  await until(
-    async () => {
-      const one = { echo: [1, 2], pair: [1], picky: [1, 2, 3, 4], mlp: Array<number>(1024).fill(0) }[model as 'echo'];
-      const input =
-        model === 'magika' ? tensor('bytes', 'INT32', [Array<number>(2048).fill(0)]) : tensor('x', 'FP32', [one]);
-      const inputs = model === 'pair' ? [tensor('text', 'BYTES', [['a']]), tensor('count', 'INT64', [[1]])] : [input];
-      await inferV2(agent.url, model, inputs, { members: { id: 'first' } });
-      return (await modelStatus(agent, model))?.batching?.isBatchable === true;
-    },
-    10_000,
-    () => `${model} is not batched:\n${agent.logs.join('\n')}`,
-  );
 }
 
 function toShort({ protocol, model, id, instances }: MixedRequest): string {
