@@ -4,7 +4,7 @@ import type { AgentConfig } from '../../src/core/agent-config.ts';
 import { toEnginePageUrls } from '../../src/telemetry/engine/engine.ts';
 import { createPageFetcher } from '../../src/telemetry/engine/page.ts';
 import { overlayQueue } from '../../src/telemetry/engine/queue-overlay.ts';
-import type { LaneStatus } from '../proxy/stack.ts';
+import type { LaneStatus } from '../proxy/load.ts';
 
 const TIMEOUT_MS = 1_000;
 

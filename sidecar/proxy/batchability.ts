@@ -22,6 +22,8 @@ export interface BatchabilityOptions {
   readonly models: Readonly<Record<string, ModelConfig>>;
   readonly fetchJson: FetchJson;
   readonly clock: Clock;
+  /** A question to the model server has ended, with or without an answer: what waited for it may `look` again. */
+  readonly onHeard?: (model: string, version: string | null) => void;
 }
 
 export interface Batchability {
@@ -29,6 +31,8 @@ export interface Batchability {
   look(protocol: Protocol, model: string, version: string | null): BatchWord;
   /** What the last request for the model would be told now; null while there was none. Asks nobody: for status. */
   read(model: string): BatchWord | null;
+  /** When the question about a model and version that is under way was asked; null when none is. */
+  askedMs(model: string, version: string | null): number | null;
   /** The least maximum known for the model over its versions; Infinity when none is known. */
   maxItems(model: string): number;
   /** An answer showed that joined calls do not work for this model. */
@@ -48,23 +52,27 @@ const UNKNOWN: BatchWord = { isBatchable: false, isSettled: false, reason: 'meta
 interface Entry {
   word: BatchWord;
   expiresMs: number;
-  isAsking: boolean;
+  /** When the question under way was asked; null when none is. */
+  askedMs: number | null;
   failures: number;
 }
 
-export function createBatchability({ models, fetchJson, clock }: BatchabilityOptions): Batchability {
+export function createBatchability({ models, fetchJson, clock, onHeard }: BatchabilityOptions): Batchability {
   const entries = new Map<string, Map<string, Entry>>();
   const learned = new Map<string, string>();
   const lastLooks = new Map<string, { readonly protocol: Protocol; readonly version: string | null }>();
   let count = 0;
 
   const ask = (model: string, version: string | null, entry: Entry): void => {
-    entry.isAsking = true;
-    void askModel(fetchJson, model, version).then((word) => learn(entry, word));
+    entry.askedMs = clock.nowMs();
+    void askModel(fetchJson, model, version).then((word) => {
+      learn(entry, word);
+      onHeard?.(model, version);
+    });
   };
 
   const learn = (entry: Entry, word: BatchWord | null): void => {
-    entry.isAsking = false;
+    entry.askedMs = null;
     entry.failures = word === null ? entry.failures + 1 : 0;
     entry.word = word ?? entry.word;
     const patienceMs = word === null ? Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** (entry.failures - 1)) : KNOWN_MS;
@@ -78,11 +86,11 @@ export function createBatchability({ models, fetchJson, clock }: BatchabilityOpt
       // Names come from callers, so their number is bounded; past it nothing is asked and nothing batched.
       if (count >= ENTRIES_MAX) return UNKNOWN;
       count += 1;
-      entry = { word: UNKNOWN, expiresMs: 0, isAsking: false, failures: 0 };
+      entry = { word: UNKNOWN, expiresMs: 0, askedMs: null, failures: 0 };
       versions.set(version ?? '', entry);
       entries.set(model, versions);
     }
-    if (!entry.isAsking && clock.nowMs() >= entry.expiresMs) ask(model, version, entry);
+    if (entry.askedMs === null && clock.nowMs() >= entry.expiresMs) ask(model, version, entry);
     return entry.word;
   };
 
@@ -110,6 +118,7 @@ export function createBatchability({ models, fetchJson, clock }: BatchabilityOpt
       if (last === undefined) return null;
       return judge(last.protocol, model, () => entries.get(model)?.get(last.version ?? '')?.word ?? UNKNOWN);
     },
+    askedMs: (model, version) => entries.get(model)?.get(version ?? '')?.askedMs ?? null,
     maxItems(model) {
       let least = Object.hasOwn(models, model) ? (models[model]?.maxBatchSize ?? Infinity) : Infinity;
       for (const { word } of entries.get(model)?.values() ?? []) least = Math.min(least, word.maxItems ?? Infinity);

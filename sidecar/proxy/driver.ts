@@ -36,15 +36,26 @@ export class Driver {
 
   /** Admits the request to its model's lane, or answers it at once. */
   admit(entry: ModelLane, exchange: Exchange): void {
+    if (this.#arrive(entry, exchange)) this.pump(entry);
+  }
+
+  /** Admits several that come at one instant: only then is the lane asked, so that they may leave together. */
+  admitAll(entry: ModelLane, exchanges: readonly Exchange[]): void {
+    for (const exchange of exchanges) this.#arrive(entry, exchange);
+    this.pump(entry);
+  }
+
+  /** False: it was refused and has its answer. */
+  #arrive(entry: ModelLane, exchange: Exchange): boolean {
     const verdict = entry.lane.arrive(exchange, this.#options.clock.nowMs());
     if (verdict.kind === 'shed') {
       if (verdict.reason === 'draining') respondFault(exchange, { kind: 'draining' });
       else if (verdict.reason === 'expired') respondFault(exchange, { kind: 'deadline' });
       else respondFault(exchange, { kind: 'shed', reason: verdict.reason, retryAfterMs: verdict.retryAfterMs });
-      return;
+      return false;
     }
     this.#wait(entry, exchange);
-    this.pump(entry);
+    return true;
   }
 
   /** Asks the lane, then every lane for which a place of the engine became free. */

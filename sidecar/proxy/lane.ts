@@ -211,7 +211,7 @@ class ModelLane<R extends Waiting> implements Lane<R> {
     const { inflight } = this.#seat;
     if (inflight === 1) this.#options.share?.setBusy(true, nowMs);
     const leftOthers = this.#batcher.requests > 0;
-    if (leftOthers && (reason === 'full' || reason === 'single')) this.#pace.saturated(nowMs);
+    if (leftOthers && (reason === 'full' || reason === 'single')) this.#pace.saturated(nowMs, reason === 'single');
     const isLimited = leftOthers || reason === 'full';
     const batch = new RunningBatch<R>(members, items, reason, nowMs, isLimited);
     batch.seat = this.#seat;
@@ -271,5 +271,9 @@ class RunningBatch<R extends Waiting> implements Batch<R>, EndedBatch {
 
   get requests(): number {
     return this.members.length;
+  }
+
+  get isSingle(): boolean {
+    return this.reason === 'single';
   }
 }

@@ -17,6 +17,8 @@ export interface ModelLane {
   /** A request of it could be batched. */
   hasBatched: boolean;
   isToldUnbatched: boolean;
+  /** Requests that wait before the lane until it is known whether they may be batched. */
+  held: number;
 }
 
 export class Models {
@@ -48,6 +50,7 @@ export class Models {
       wakeAtMs: Infinity,
       hasBatched: false,
       isToldUnbatched: false,
+      held: 0,
     };
     this.#lanes.set(label, opened);
     this.#byLane.set(opened.lane, opened);

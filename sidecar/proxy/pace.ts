@@ -8,6 +8,8 @@ export interface EndedBatch {
   readonly items: number;
   /** It took as much as the queue could give: it was full, or left others waiting. */
   readonly isLimited: boolean;
+  /** It left as `single`: no company could have joined it. Absent: false. */
+  readonly isSingle?: boolean;
 }
 
 /** Weight of the newest batch: about eight batches of memory, so a changed engine is learnt within a few of them. */
@@ -30,6 +32,8 @@ const CAPACITY_MAX_AGE_MS = 10_000;
  *
  * Capacity is learnt only from batches that were limited: one that took all there was says how little was asked for,
  * not how much could be served (at low load a batch of 1 runs at 1/L(1), while the next burst will run at 64/L(64)).
+ * Nor from lone departures of a model that batches otherwise, for the same reason: what its metadata has not allowed
+ * yet, or what is sent again, says nothing of what a batch will carry.
  */
 export class Pace {
   #durationMs: number | null = null;
@@ -40,6 +44,8 @@ export class Pace {
   #fillItems = 0;
   #intervalMs = 0;
   #limitedMs = -Infinity;
+  /** End of the last batch that could have had company. */
+  #joinableMs = -Infinity;
   #finishedMs = -Infinity;
   #saturatedSinceMs = -Infinity;
   #saturatedMs = -Infinity;
@@ -75,6 +81,13 @@ export class Pace {
     if (ending !== 'success' && (this.#durationMs === null || durationMs <= this.#durationMs)) return;
     this.#learnDuration(batch.items, durationMs);
     if (batch.requests === 1) this.#loneMs = mix(this.#loneMs, durationMs);
+    if (batch.isSingle === true) {
+      if (this.#isBatching(nowMs)) return;
+    } else {
+      // What lone departures taught before the first batch is no capacity of batches.
+      if (!this.#isBatching(nowMs)) this.#limitedMs = -Infinity;
+      this.#joinableMs = nowMs;
+    }
     if (!batch.isLimited) return;
     const isKnown = this.#isCapacityKnown(nowMs);
     this.#fillItems = mix(isKnown ? this.#fillItems : null, batch.items);
@@ -92,8 +105,9 @@ export class Pace {
     return this.#isCapacityKnown(nowMs) ? this.#intervalMs : this.durationOfMs(limitItems);
   }
 
-  /** A batch left as large as may be, with others left behind. */
-  saturated(nowMs: number): void {
+  /** A batch left as large as may be, with others left behind. Of a model that batches a lone one is not. */
+  saturated(nowMs: number, isSingle = false): void {
+    if (isSingle && this.#isBatching(nowMs)) return;
     if (!this.#isSaturated(nowMs)) this.#saturatedSinceMs = nowMs;
     this.#saturatedMs = nowMs;
   }
@@ -120,6 +134,10 @@ export class Pace {
     this.#covItemsMs = mix(this.#covItemsMs, itemsOff * durationOff, NEWEST_SPREAD);
     this.#durationMs += NEWEST * durationOff;
     this.#meanItems += NEWEST * itemsOff;
+  }
+
+  #isBatching(nowMs: number): boolean {
+    return nowMs - this.#joinableMs < CAPACITY_MAX_AGE_MS;
   }
 
   #isCapacityKnown(nowMs: number): boolean {

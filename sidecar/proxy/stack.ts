@@ -5,6 +5,8 @@
 //                stream is never collected                                               classify.ts, batchability.ts
 //   3. collect   the whole body before the upstream is touched: a caller that breaks
 //                off has then cost the model nothing                                     body.ts
+//                While the model server is asked whether a model batches, the first
+//                requests of it wait a moment                                            intake.ts, hold.ts
 //   4. admit     before queueing: work that would end too late is refused while its
 //                caller can still go elsewhere                                           lane.ts
 //   5. settings  read once per batch, so that a batch is served under one version        lane.ts
@@ -21,21 +23,21 @@ import type { CompletionSink } from '../../src/core/completion.ts';
 import type { Logger } from '../../src/core/log.ts';
 import { createRandom } from '../../src/core/random.ts';
 import type { SettingsVersion } from '../../src/core/settings.ts';
-import type { Route } from '../../src/wire/codec.ts';
-import { openaiModel } from '../../src/wire/openai.ts';
 import { matchRoute } from '../../src/wire/route.ts';
 import { createBatchability, type Batchability } from './batchability.ts';
 import { collectBody, toBodyStream, type BodyBudget } from './body.ts';
-import { readInference, readUrgency, toKeyNames } from './classify.ts';
+import { readUrgency, toKeyNames } from './classify.ts';
 import { callAlone, Driver } from './driver.ts';
 import { Exchange, type Mood } from './exchange.ts';
 import { createUpstream, type Upstream } from './forward.ts';
 import { checkFraming } from './framing.ts';
 import { toGuardedSink } from './guarded-sink.ts';
 import { readRequestHeaders } from './headers.ts';
+import { Intake } from './intake.ts';
 import { createLane } from './lane.ts';
 import { EngineGate } from './limit.ts';
-import { Models, OTHER_MODEL, type ModelLane } from './models.ts';
+import { toLoad, toStatus, type LaneLoad, type LaneStatus } from './load.ts';
+import { Models, OTHER_MODEL } from './models.ts';
 import { fetchJson } from './probe.ts';
 import { respondFault, respondPage, type Fault } from './respond.ts';
 import type { Lane } from './waiting.ts';
@@ -58,21 +60,6 @@ export interface ProxyOptions {
   readonly seed?: number;
   /** The model server; by default the pool of `config.upstream`. */
   readonly upstream?: Upstream;
-}
-
-/** How full one lane is at this instant. */
-export interface LaneLoad {
-  /** Requests waiting. */
-  readonly queueDepth: number;
-  /** How long the oldest of them has waited, ms; 0 when none waits. */
-  readonly oldestWaitMs: number;
-  /** Upstream calls. */
-  readonly inflight: number;
-}
-
-/** One model as the proxy sees it now. */
-export interface LaneStatus extends LaneLoad {
-  readonly model: string;
 }
 
 export interface Proxy {
@@ -119,6 +106,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     models: config.models,
     fetchJson: (path) => fetchJson(upstream, path),
     clock,
+    onHeard: (model, version) => intake.heard(model, version),
   });
   const gate = new EngineGate<Lane<Exchange>>(concurrency);
   const models = new Models((model) => {
@@ -137,6 +125,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   }, Object.keys(config.models));
   const answerBytesMax = ANSWER_LIMIT_FACTOR * bodyBytes;
   const driver = new Driver({ models, gate, upstream, batchability, clock, sink, log, answerBytesMax });
+  const intake = new Intake({ models, batchability, driver, clock, mood, onUnbatched: options.onUnbatched });
   let openRequests = 0;
   /** Connections with a refused request: where that one ended is in doubt, so what follows it is nobody's request. */
   const refused = new WeakSet<Socket>();
@@ -188,7 +177,8 @@ export function createProxy(options: ProxyOptions): Proxy {
           return;
         case 'whole':
           exchange.setBody(collected.body);
-          admit(exchange);
+          // 4. to 10.
+          intake.admit(exchange);
           return;
         default:
           collected satisfies never;
@@ -199,17 +189,6 @@ export function createProxy(options: ProxyOptions): Proxy {
   const refuse = (exchange: Exchange, fault: Fault): void => {
     refused.add(exchange.request.socket);
     respondFault(exchange, fault);
-  };
-
-  const admit = (exchange: Exchange): void => {
-    const { route } = exchange;
-    const entry = models.laneOf(toModelName(route, exchange.body));
-    exchange.label = entry.label;
-    if (route.verb === 'infer') readInference(exchange, mayBatch(route, entry));
-    else if (!entry.hasBatched) tellUnbatched(entry);
-    exchange.reportArrival();
-    // 4. to 10.
-    driver.admit(entry, exchange);
   };
 
   const servePage = (exchange: Exchange, read: () => Promise<Buffer | null>): void => {
@@ -238,22 +217,6 @@ export function createProxy(options: ProxyOptions): Proxy {
     if (!exchange.isSettled) exchange.onLeave = () => call.abort();
   };
 
-  const mayBatch = ({ protocol, model, version, verb }: Route, entry: ModelLane): boolean => {
-    // In the shared lane nothing is batched: the engine's own maximum is kept per model.
-    if (verb !== 'infer' || model === null || model !== entry.label) return false;
-    const word = batchability.look(protocol, model, version);
-    if (word.isBatchable) entry.hasBatched = true;
-    // Not known yet is no answer; and what has batched once may do so again.
-    if (word.isSettled && !entry.hasBatched) tellUnbatched(entry);
-    return word.isBatchable;
-  };
-
-  const tellUnbatched = (entry: ModelLane): void => {
-    if (entry.isToldUnbatched) return;
-    entry.isToldUnbatched = true;
-    options.onUnbatched?.(entry.label);
-  };
-
   /** A model that is loaded or unloaded through us may come back with other shapes. */
   const noteReload = ({ method, url = '' }: IncomingMessage): void => {
     const model = method === 'POST' ? RELOAD.exec(url)?.[1] : undefined;
@@ -264,18 +227,22 @@ export function createProxy(options: ProxyOptions): Proxy {
     handle,
     setBypassed(isBypassed) {
       mood.isBypassed = isBypassed;
+      intake.releaseAll();
       driver.pumpAll();
     },
     settingsChanged: () => driver.pumpAll(),
     drain() {
       mood.isDraining = true;
+      intake.releaseAll();
       driver.drain();
     },
     close() {
       for (const { lane } of models.all()) lane.close();
+      intake.releaseAll();
     },
     async stop() {
       driver.stop();
+      intake.releaseAll();
       await upstream.close();
     },
     get openRequests() {
@@ -284,32 +251,12 @@ export function createProxy(options: ProxyOptions): Proxy {
     get isBypassed() {
       return mood.isBypassed;
     },
-    lanes: () => [...models.all()].map(({ label, lane }) => ({ model: label, ...toLoad(lane, clock.nowMs()) })),
+    lanes: () => [...models.all()].map((entry) => toStatus(entry, clock.nowMs())),
     batchedLanes: () =>
-      [...models.all()]
-        .filter(({ hasBatched }) => hasBatched)
-        .map(({ label, lane }) => ({ model: label, ...toLoad(lane, clock.nowMs()) })),
-    load: (model) => {
-      const entry = models.find(model);
-      return entry === null ? EMPTY_LOAD : toLoad(entry.lane, clock.nowMs());
-    },
+      [...models.all()].filter(({ hasBatched }) => hasBatched).map((entry) => toStatus(entry, clock.nowMs())),
+    load: (model) => toLoad(models.find(model), clock.nowMs()),
     batchability,
   };
-}
-
-const EMPTY_LOAD: LaneLoad = Object.freeze({ queueDepth: 0, oldestWaitMs: 0, inflight: 0 });
-
-function toLoad(lane: Lane<Exchange>, nowMs: number): LaneLoad {
-  return {
-    queueDepth: lane.queuedRequests,
-    oldestWaitMs: lane.oldestArrivedMs === null ? 0 : nowMs - lane.oldestArrivedMs,
-    inflight: lane.inflight,
-  };
-}
-
-/** OpenAI names the model in the body; where nothing does, the protocol's name will do as a label. */
-function toModelName(route: Route, body: Buffer): string {
-  return route.model ?? (route.protocol === 'openai' ? openaiModel(body) : null) ?? route.protocol;
 }
 
 function tooLarge(bodyBytes: number): { kind: 'bad-request'; status: 413; reason: string } {

@@ -97,6 +97,8 @@ describe('demo', () => {
     expect([none?.meanBatchItems, single?.meanBatchItems]).toEqual([1, 1]);
     expect(kserve?.meanBatchItems).toBeGreaterThan(4);
     expect(agent?.meanBatchItems).toBeGreaterThan(1);
+    // Started cold under the whole load, it loses nobody.
+    expect(agent?.lost).toBe(0);
   });
 
   test.each([0, 1500, 4000])(

@@ -36,6 +36,29 @@ function createAdmission(pace: Pace, slaMs: number | null = 100, queueRequests =
   return new Admission(pace, { sla: () => slaMs, queueRequests, random: createRandom(1) });
 }
 
+describe('lone departures', () => {
+  const lone = (startedMs: number): EndedBatch => ({ ...toBatch(startedMs, 1), isSingle: true });
+
+  test('teach the capacity of a model of which nothing else is known', () => {
+    const pace = new Pace();
+    for (let endMs = 50; endMs <= 500; endMs += 50) pace.finished(lone(endMs - 50), 'success', 0, endMs);
+    expect([pace.fillItems(64, 500), pace.intervalMs(64, 500)]).toEqual([1, 50]);
+  });
+
+  test('teach nothing about the batches of a model that batches, and no longer hold from its first batch on', () => {
+    const pace = new Pace();
+    for (let endMs = 50; endMs <= 500; endMs += 50) pace.finished(lone(endMs - 50), 'success', 0, endMs);
+    pace.finished(toBatch(500, 12, false), 'success', 0, 560);
+    expect(pace.fillItems(64, 560)).toBe(64);
+    pace.finished(toBatch(560, 20), 'success', 0, 620);
+    for (let endMs = 670; endMs <= 1000; endMs += 50) {
+      pace.finished(lone(endMs - 50), 'success', 0, endMs);
+      pace.saturated(endMs, true);
+    }
+    expect([pace.fillItems(64, 1000), pace.intervalMs(64, 1000), pace.saturatedForMs(1000)]).toEqual([20, 60, 0]);
+  });
+});
+
 describe('what is known decides', () => {
   // One batch takes 50 ms; the one under way has just left; the bound is 200 ms: 3 batches end at 200 ms.
   test.each([
