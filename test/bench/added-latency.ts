@@ -1,6 +1,5 @@
 // How much later does an answer come because of the hop? Open loop at 1,000 requests a second.
-import { runLoad } from '../support/peers/load.ts';
-import { startHops } from './hops.ts';
+import { offer, requireAll, startHops } from './hops.ts';
 import { toV1Request } from './bodies.ts';
 import { toVerdict, type Question } from './question.ts';
 import { compare, difference, runRounds, toCells } from './rounds.ts';
@@ -24,8 +23,7 @@ export const addedLatency: Question = {
     let lateRuns = 0;
     const samples = await runRounds(subjects, bench, async (subject) => {
       seed += 1;
-      const result = await runLoad(bench.tools, {
-        port: peers.get(subject)!.port,
+      const result = await offer(bench, peers.get(subject)!, {
         request,
         connections: CONNECTIONS,
         ratePerS: RATE_PER_S,
@@ -33,8 +31,7 @@ export const addedLatency: Question = {
         arrivals: 'poisson',
         seed,
       });
-      const ok = result.statuses['200'] ?? 0;
-      if (ok !== result.sent) throw new Error(`${subject}: ${result.sent - ok} of ${result.sent} not answered 200`);
+      requireAll(subject, result);
       if (result.scheduleError.p50Ms > SCHEDULE_ERROR_MAX_MS) lateRuns += 1;
       const { p50Ms, p90Ms, p99Ms } = result.latency;
       return { p50Ms, p90Ms, p99Ms, scheduleErrorP99Ms: result.scheduleError.p99Ms };

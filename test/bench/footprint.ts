@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import { findFreePorts } from '../support/servers/ports.ts';
 import { startBuiltAgent } from '../support/peers/built-agent.ts';
-import { runLoad } from '../support/peers/load.ts';
 import { startPeer } from '../support/peers/peer.ts';
 import { readCpuS, readTree } from '../support/peers/process-tree.ts';
 import { toV1Request } from './bodies.ts';
+import { offer, requireAll } from './hops.ts';
 import { toVerdict, type Question, type Row, type Spread } from './question.ts';
 import { toSpread } from './rounds.ts';
 
@@ -38,15 +38,15 @@ export const footprint: Question = {
         MORPHLING_LEARN_ONLINE: 'false',
       },
     });
-    const load = { port: agent.port, request: toV1Request(1_000), connections: 16, ratePerS: RATE_PER_S };
+    const load = { request: toV1Request(1_000), connections: 16, ratePerS: RATE_PER_S };
     // The mind starts with the first traffic; idle without it would be the idle of half an agent.
-    await runLoad(bench.tools, { ...load, durationS: 5 });
+    await offer(bench, agent, { ...load, durationS: 5 });
     await sleep(1000 * SETTLE_S);
     const idle = await measureIdle(agent.pid);
     bench.say(`idle: ${(100 * idle).toFixed(2)} % of a processor`);
 
     const looks: { name: string; pssMib: number; rssMib: number }[][] = [];
-    const running = runLoad(bench.tools, { ...load, durationS: bench.durationS });
+    const running = offer(bench, agent, { ...load, durationS: bench.durationS });
     const beforeS = readCpuS(agent.pid);
     const startMs = performance.now();
     // Until the load is over: then the race is won by its result.
@@ -62,8 +62,7 @@ export const footprint: Question = {
     }
     const result = await running;
     const busy = (readCpuS(agent.pid) - beforeS) / ((performance.now() - startMs) / 1000);
-    const ok = result.statuses['200'] ?? 0;
-    if (ok !== result.sent) throw new Error(`${result.sent - ok} of ${result.sent} not answered 200`);
+    requireAll(agent.name, result);
 
     // Only the second half: a heap that still grows there is seen in the spread.
     const late = looks.slice(looks.length >> 1);

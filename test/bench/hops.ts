@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { findFreePorts } from '../support/servers/ports.ts';
 import { startBuiltAgent, type AgentOptions } from '../support/peers/built-agent.ts';
 import { ENVOY, toEnvoy } from '../support/peers/envoy.ts';
-import { runLoad, type LoadOptions } from '../support/peers/load.ts';
+import { runLoad, type LoadOptions, type LoadResult } from '../support/peers/load.ts';
 import { startPeer, type Peer } from '../support/peers/peer.ts';
 import { readCpuS } from '../support/peers/process-tree.ts';
 import { QUEUE_PROXY, toQueueProxy } from '../support/peers/queue-proxy.ts';
@@ -77,29 +77,43 @@ export async function startHops(bench: Bench, options: HopsOptions): Promise<Hop
 }
 
 /**
- * Processor time a request of a hop and all its processes at saturation, and what a caller sees. An answer other than
- * 200 or a lost request is an error here: a hop that refuses is cheap.
+ * Offers a load to a hop. Throws where the hop counts requests and did not count these: an agent whose supervisor
+ * splices is a good hop, but not the one that was asked about.
  */
+export async function offer(bench: Bench, peer: Peer, load: Omit<LoadOptions, 'port'>): Promise<LoadResult> {
+  const before = await peer.countRequests?.();
+  const result = await runLoad(bench.tools, { ...load, port: peer.port });
+  const after = await peer.countRequests?.();
+  if (before !== undefined && after !== undefined && after - before < result.answered) {
+    throw new Error(`${peer.name} counted ${after - before} of ${result.answered} requests: ${peer.output()}`);
+  }
+  return result;
+}
+
+/** An answer other than 200, or none, is an error here: a hop that refuses is cheap and quick. */
+export function requireAll(name: string, result: LoadResult): void {
+  const ok = result.statuses['200'] ?? 0;
+  if (result.failed === 0 && ok === result.sent) return;
+  throw new Error(`${name}: ${result.sent - ok} of ${result.sent} not answered 200: ${JSON.stringify(result)}`);
+}
+
+/** Processor time a request of a hop and all its processes at saturation, and what a caller sees. */
 export async function measureCpu(
   bench: Bench,
   peer: Peer,
   load: Pick<LoadOptions, 'request' | 'connections'>,
-): Promise<{ cpuUs: number; perS: number; p50Ms: number; p99Ms: number; answered: number }> {
+): Promise<{ cpuUs: number; perS: number; p50Ms: number; p99Ms: number }> {
   const beforeS = readCpuS(peer.pid);
-  const result = await runLoad(bench.tools, {
+  const result = await offer(bench, peer, {
     ...load,
     ...pin(bench.cpu?.others),
-    port: peer.port,
     ratePerS: 0,
     durationS: bench.durationS,
   });
   const cpuS = readCpuS(peer.pid) - beforeS;
-  const ok = result.statuses['200'] ?? 0;
-  if (result.failed > 0 || ok !== result.sent) {
-    throw new Error(`${peer.name}: ${result.sent - ok} of ${result.sent} not answered 200: ${JSON.stringify(result)}`);
-  }
+  requireAll(peer.name, result);
   const { p50Ms, p99Ms } = result.latency;
-  return { cpuUs: (1e6 * cpuS) / result.answered, perS: result.achievedPerS, p50Ms, p99Ms, answered: result.answered };
+  return { cpuUs: (1e6 * cpuS) / result.answered, perS: result.achievedPerS, p50Ms, p99Ms };
 }
 
 /** `cpu` only where there is one to name. */

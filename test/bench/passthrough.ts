@@ -27,8 +27,7 @@ export const passthrough: Question = {
       // A path of no known protocol is streamed both ways.
       const path = isStreamed ? '/predict' : '/v1/models/m:predict';
       const request = toV1Request(SIZES[size as keyof typeof SIZES], path);
-      const { cpuUs, perS, p50Ms, p99Ms } = await measureCpu(bench, peer, { request, connections: CONNECTIONS });
-      return { cpuUs, perS, p50Ms, p99Ms };
+      return measureCpu(bench, peer, { request, connections: CONNECTIONS });
     });
     const verdicts: Verdict[] = [];
     for (const size of Object.keys(SIZES)) {

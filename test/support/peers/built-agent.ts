@@ -3,10 +3,12 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { findFreePorts } from '../servers/ports.ts';
 import { startPeer, type Peer, type PeerCommand } from './peer.ts';
 import { runToEnd } from './tools.ts';
 
+const READY_TIMEOUT_MS = 20_000;
 const root = join(import.meta.dirname, '../../..');
 
 /** A compiled copy of the work tree. */
@@ -60,8 +62,15 @@ export interface AgentOptions {
   readonly name?: string;
 }
 
-/** Starts `morphling agent` on free ports; its process is the supervisor, data and mind are its children. */
-export async function startBuiltAgent(build: Build, options: AgentOptions): Promise<Peer> {
+/** A started agent: its process is the supervisor, data and mind are its children. */
+export interface BuiltAgent extends Peer {
+  readonly metricsPort: number;
+  /** Requests that the data process has counted. A connection that the supervisor splices never shows up here. */
+  readonly countRequests: () => Promise<number>;
+}
+
+/** Starts `morphling agent` on free ports and waits until its data process is ready. */
+export async function startBuiltAgent(build: Build, options: AgentOptions): Promise<BuiltAgent> {
   const [port = 0, control = 0, metrics = 0] = await findFreePorts(3);
   const stateDir = await mkdtemp(join(tmpdir(), 'morphling-state-'));
   const args = [
@@ -78,7 +87,32 @@ export async function startBuiltAgent(build: Build, options: AgentOptions): Prom
     await agent.stop();
     await rm(stateDir, { recursive: true, force: true });
   };
-  return { ...agent, stop, [Symbol.asyncDispose]: stop };
+  try {
+    await untilReady(`http://127.0.0.1:${metrics}/ready`);
+  } catch (error) {
+    await stop();
+    throw new Error(`${(error as Error).message}\n${agent.output()}`, { cause: error });
+  }
+  const countRequests = async (): Promise<number> => {
+    const page = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
+    const counts = page.matchAll(/^morphling_requests_total\{[^}]*\} (\d+)/gm);
+    return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+  };
+  return { ...agent, metricsPort: metrics, countRequests, stop, [Symbol.asyncDispose]: stop };
+}
+
+/** The socket is there before the data process is: what connects too early is spliced, and stays so. */
+async function untilReady(url: string): Promise<void> {
+  const untilMs = performance.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    const status = await fetch(url).then(
+      (response) => response.status,
+      () => 0,
+    );
+    if (status === 200) return;
+    if (performance.now() > untilMs) throw new Error(`the agent is not ready after ${READY_TIMEOUT_MS} ms (${status})`);
+    await sleep(50);
+  }
 }
 
 /** Options for Node itself, such as `--cpu-prof --cpu-prof-dir=/tmp/p`: all three processes get them. */

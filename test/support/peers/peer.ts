@@ -20,6 +20,8 @@ export interface Peer extends AsyncDisposable {
   readonly port: number;
   /** Leads a process group of its own. */
   readonly pid: number;
+  /** Requests it says it has served, where it can: a load that took another way is then seen. */
+  readonly countRequests?: () => Promise<number>;
   /** The end of what it wrote to stdout and stderr. */
   output(): string;
   /** SIGTERM, then SIGKILL to its group. */
