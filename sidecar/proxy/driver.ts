@@ -3,15 +3,15 @@ import type { Clock } from '../../src/core/clock.ts';
 import type { CompletionSink, Ending } from '../../src/core/completion.ts';
 import { toMessage } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/log.ts';
-import { StreamedAnswer, type CallEnd } from './answer.ts';
+import { callAlone } from './alone.ts';
 import type { Batchability } from './batchability.ts';
 import { toVerdict, type Exchange } from './exchange.ts';
 import type { Call, Upstream } from './forward.ts';
+import { toSmallerGroups } from './halves.ts';
 import { answerPart, answerShared, callJoined, type JoinedEnd } from './joined.ts';
 import type { EngineGate } from './limit.ts';
 import type { ModelLane, Models } from './models.ts';
 import { respondFault } from './respond.ts';
-import { toCallHeaders } from './trace.ts';
 import type { Batch, Lane } from './waiting.ts';
 
 export interface DriverOptions {
@@ -24,6 +24,22 @@ export interface DriverOptions {
   readonly log: Logger;
   /** A joined answer larger than this ends in 502. */
   readonly answerBytesMax: number;
+}
+
+/** A batch in its place: what of it still has to be sent, first things first, one call at a time. */
+interface Work {
+  readonly batch: Batch<Exchange>;
+  readonly groups: (readonly Exchange[])[];
+  /** Calls made so far. */
+  calls: number;
+}
+
+/** One call of a batch. */
+interface Part {
+  readonly entry: ModelLane;
+  readonly work: Work;
+  readonly members: readonly Exchange[];
+  readonly startedMs: number;
 }
 
 /** Takes understood requests and brings each to its one ending. */
@@ -137,31 +153,37 @@ export class Driver {
     for (const exchange of batch.members) {
       exchange.stage = 'sent';
       exchange.sentMs = batch.startedMs;
-      exchange.callStartedMs = batch.startedMs;
       exchange.generation = batch.generation;
     }
-    this.#options.sink.batchStarted?.(entry.label, batch.startedMs);
-    const [first] = batch.members;
-    if (batch.members.length === 1 && first !== undefined) this.#callAlone(entry, batch, first);
-    else this.#callJoined(entry, batch);
+    this.#send({ entry, work: { batch, groups: [], calls: 0 }, members: batch.members, startedMs: batch.startedMs });
   }
 
-  #callAlone(entry: ModelLane, batch: Batch<Exchange>, exchange: Exchange): void {
-    const { upstream, clock } = this.#options;
-    const call = callAlone(upstream, exchange, clock.nowMs(), (ending) => this.#finish(entry, batch, ending));
-    this.#watch([exchange], call);
+  #send(part: Part): void {
+    const { entry, work, members, startedMs } = part;
+    const { upstream, sink } = this.#options;
+    work.calls += 1;
+    for (const exchange of members) exchange.callStartedMs = startedMs;
+    sink.batchStarted?.(entry.label, startedMs);
+    const [first] = members;
+    if (members.length > 1 || first === undefined) this.#sendJoined(part);
+    else
+      this.#watch(
+        members,
+        callAlone(upstream, first, startedMs, (ending) => this.#ended(part, ending)),
+      );
   }
 
-  #callJoined(entry: ModelLane, batch: Batch<Exchange>): void {
+  #sendJoined(part: Part): void {
+    const { entry, members } = part;
     const { upstream, answerBytesMax, log } = this.#options;
     const onFault = (error: unknown): void =>
       log.error('a codec failed', { model: entry.label, error: toMessage(error) });
+    const onEnd = (end: JoinedEnd): void => this.#endJoined(part, end);
     try {
-      const end = (joined: JoinedEnd): void => this.#endJoined(entry, batch, joined);
-      this.#watch(batch.members, callJoined(upstream, batch.members, answerBytesMax, onFault, end));
+      this.#watch(members, callJoined(upstream, members, answerBytesMax, onFault, onEnd));
     } catch (error) {
       onFault(error);
-      this.#resend(entry, batch, batch.members, 'its requests could not be joined');
+      this.#resend(part, 'its requests could not be joined');
     }
   }
 
@@ -178,6 +200,8 @@ export class Driver {
       if (exchange.isSettled) continue;
       present += 1;
       exchange.onLeave = leave;
+      // One of an earlier call that this request was part of.
+      if (exchange.deadlineTimer !== null) clearTimeout(exchange.deadlineTimer);
       if (exchange.deadlineMs === Infinity) continue;
       exchange.deadlineTimer = setTimeout(() => {
         // An answer that has begun is let through: half of one would help nobody.
@@ -188,16 +212,16 @@ export class Driver {
     }
   }
 
-  #endJoined(entry: ModelLane, batch: Batch<Exchange>, end: JoinedEnd): void {
-    const present = batch.members.filter((exchange) => !exchange.isSettled);
+  #endJoined(part: Part, end: JoinedEnd): void {
+    const present = part.members.filter((exchange) => !exchange.isSettled);
     switch (end.kind) {
       case 'split':
-        batch.members.forEach((exchange, i) => {
+        part.members.forEach((exchange, i) => {
           if (exchange.isSettled) return;
           answerPart(exchange, end.answer, end.payloads[i]!);
           exchange.settle(end.answer.head.status, 'ok', 'success');
         });
-        return this.#finish(entry, batch, 'success');
+        return this.#ended(part, 'success');
       case 'shared': {
         const { status } = end.answer.head;
         const { outcome, ending } = toVerdict(status);
@@ -205,30 +229,50 @@ export class Driver {
           answerShared(exchange, end.answer);
           exchange.settle(status, outcome, ending);
         }
-        return this.#finish(entry, batch, ending);
+        return this.#ended(part, ending);
       }
-      case 'alone':
-        return this.#resend(entry, batch, present, end.unbatchable);
+      case 'refused':
+        part.work.groups.unshift(...toSmallerGroups(present));
+        return this.#ended(part, 'ignored');
+      case 'unbatchable':
+        return this.#resend(part, end.reason);
       case 'failed':
         for (const exchange of present) respondFault(exchange, { kind: 'upstream', fault: end.fault });
-        return this.#finish(entry, batch, end.fault === 'aborted' ? 'ignored' : 'dropped');
+        return this.#ended(part, end.fault === 'aborted' ? 'ignored' : 'dropped');
       default:
         return end satisfies never;
     }
   }
 
-  #resend(entry: ModelLane, batch: Batch<Exchange>, present: readonly Exchange[], unbatchable: string | null): void {
+  /** What is left of the batch goes in the same place; when nothing is, the place is free. */
+  #ended(part: Part, ending: Ending): void {
+    const { entry, work } = part;
+    this.#report(part, ending);
+    for (let group = work.groups.shift(); group !== undefined; group = work.groups.shift()) {
+      const members = group.filter((exchange) => !exchange.isSettled);
+      if (members.length === 0) continue;
+      this.#send({ entry, work, members, startedMs: this.#options.clock.nowMs() });
+      return;
+    }
+    entry.lane.finish(work.batch, work.calls === 1 ? ending : 'ignored', this.#options.clock.nowMs());
+    this.pump(entry);
+  }
+
+  /** No joined call will ever work: what is left of the batch goes back to its lane, each to be sent once alone. */
+  #resend(part: Part, reason: string): void {
     const { batchability, log, clock } = this.#options;
-    const model = batch.members[0]?.route.model;
-    if (unbatchable !== null && model !== null && model !== undefined) {
-      batchability.markUnbatchable(model, unbatchable);
-      log.warn('model is no longer batched', { model, reason: unbatchable });
+    const { entry, work } = part;
+    const model = part.members[0]?.route.model;
+    if (model !== null && model !== undefined) {
+      batchability.markUnbatchable(model, reason);
+      log.warn('model is no longer batched', { model, reason });
     }
     const nowMs = clock.nowMs();
     // First the ending, then the members: a lane takes a member back only when its batch is over.
-    this.#report(entry, batch, 'ignored');
-    entry.lane.finish(batch, 'ignored', nowMs);
-    for (const exchange of present) {
+    this.#report(part, 'ignored');
+    entry.lane.finish(work.batch, 'ignored', nowMs);
+    for (const exchange of [...part.members, ...work.groups.flat()]) {
+      if (exchange.isSettled) continue;
       if (exchange.deadlineTimer !== null) clearTimeout(exchange.deadlineTimer);
       exchange.deadlineTimer = null;
       this.#wait(entry, exchange);
@@ -237,52 +281,19 @@ export class Driver {
     this.pump(entry);
   }
 
-  #finish(entry: ModelLane, batch: Batch<Exchange>, ending: Ending): void {
-    this.#report(entry, batch, ending);
-    entry.lane.finish(batch, ending, this.#options.clock.nowMs());
-    this.pump(entry);
-  }
-
-  #report(entry: ModelLane, batch: Batch<Exchange>, ending: Ending): void {
+  #report({ entry, work, members, startedMs }: Part, ending: Ending): void {
+    const { batch, calls } = work;
     this.#options.sink.batchCompleted({
       model: entry.label,
-      reason: batch.reason,
+      reason: calls > 1 && members.length === 1 ? 'single' : batch.reason,
       ending,
-      startedMs: batch.startedMs,
-      durationMs: this.#options.clock.nowMs() - batch.startedMs,
-      requests: batch.members.length,
-      items: batch.items,
+      startedMs,
+      durationMs: this.#options.clock.nowMs() - startedMs,
+      requests: members.length,
+      items: calls === 1 ? batch.items : members.reduce((sum, { items }) => sum + items, 0),
       inflight: batch.inflight,
       inflightAll: batch.inflightAll,
       generation: batch.generation,
     });
   }
-}
-
-/** One request as its own call, answered as the answer comes. `done` is called once, after the exchange is settled. */
-export function callAlone(
-  upstream: Upstream,
-  exchange: Exchange,
-  nowMs: number,
-  done: (ending: Ending) => void,
-  body: Parameters<Upstream['call']>[0]['body'] = exchange.body,
-): Call {
-  const receiver = new StreamedAnswer(exchange, (end) => done(endAlone(exchange, end)));
-  const { request } = exchange;
-  const call = upstream.call(
-    { method: request.method ?? 'GET', path: request.url ?? '/', headers: toCallHeaders(exchange, nowMs), body },
-    receiver,
-  );
-  receiver.attach(call);
-  return call;
-}
-
-function endAlone(exchange: Exchange, end: CallEnd): Ending {
-  if (end.kind === 'answered') {
-    const { outcome, ending } = toVerdict(end.status);
-    exchange.settle(end.status, outcome, ending);
-    return ending;
-  }
-  respondFault(exchange, { kind: 'upstream', fault: end.fault });
-  return end.fault === 'aborted' || end.fault === 'unsendable' ? 'ignored' : 'dropped';
 }

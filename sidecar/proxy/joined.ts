@@ -10,8 +10,10 @@ export type JoinedEnd =
   | { readonly kind: 'split'; readonly answer: WholeAnswer; readonly payloads: readonly Payload[] }
   /** one answer for everyone: an error that says nothing of any single member */
   | { readonly kind: 'shared'; readonly answer: WholeAnswer }
-  /** each member is to be sent once more alone; `unbatchable` says why no joined call will ever work */
-  | { readonly kind: 'alone'; readonly status: number; readonly unbatchable: string | null }
+  /** 400 or 422: one member at least is bad, and none was executed */
+  | { readonly kind: 'refused' }
+  /** no joined call of this model will ever work: each member is to be sent once more, alone */
+  | { readonly kind: 'unbatchable'; readonly reason: string }
   | { readonly kind: 'failed'; readonly fault: CallFault | 'too-large' };
 
 /** Whatever the members' headers say, a joined call says this itself or not at all. */
@@ -79,12 +81,12 @@ function toJoinedEnd(end: WholeAnswer | CallFault | 'too-large', members: readon
   if (typeof end === 'string') return { kind: 'failed', fault: end };
   const { status, forward } = end.head;
   // One bad member spoils the call for all: the only answers after which sending again is no second execution.
-  if (status === 400 || status === 422) return { kind: 'alone', status, unbatchable: null };
+  if (status === 400 || status === 422) return { kind: 'refused' };
   if (status > 400) return { kind: 'shared', answer: end };
   // A body that is not the plain answer may hold every member's items: it must not go to any of them whole.
-  if (status !== 200) return { kind: 'alone', status, unbatchable: `answered a joined call with status ${status}` };
+  if (status !== 200) return { kind: 'unbatchable', reason: `answered a joined call with status ${status}` };
   if (findHeader(forward, 'content-encoding') !== undefined) {
-    return { kind: 'alone', status, unbatchable: 'compressed the answer to a joined call' };
+    return { kind: 'unbatchable', reason: 'compressed the answer to a joined call' };
   }
   const first = members[0]!;
   const result = first.codec!.split(
@@ -97,12 +99,11 @@ function toJoinedEnd(end: WholeAnswer | CallFault | 'too-large', members: readon
       return { kind: 'split', answer: end, payloads: result.payloads };
     case 'count':
       return {
-        kind: 'alone',
-        status,
-        unbatchable: `answered ${result.got} items to a joined call of ${result.expected}`,
+        kind: 'unbatchable',
+        reason: `answered ${result.got} items to a joined call of ${result.expected}`,
       };
     case 'malformed':
-      return { kind: 'alone', status, unbatchable: `answer to a joined call: ${result.reason}` };
+      return { kind: 'unbatchable', reason: `answer to a joined call: ${result.reason}` };
     default:
       return result satisfies never;
   }

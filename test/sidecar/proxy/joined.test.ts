@@ -174,6 +174,66 @@ describe('when the model server refuses a joined call', () => {
     expect(setup.bench.proxy.batchability.look('v1', 'm', null).isBatchable).toBe(true);
   });
 
+  test('one bad member in a large batch costs few calls, and the others keep each other company', async () => {
+    const setup = await start(picky('400 Bad Request'));
+    const bodies = Array.from({ length: 32 }, (_, i) => [`{"instances":[${i === 19 ? -1 : i}]}`] as const);
+    const answers = await together(setup, bodies);
+    answers.forEach((answer, i) => {
+      expect([i, statusOf(answer)]).toEqual([i, i === 19 ? 400 : 200]);
+      if (i !== 19) expect(bodyOf(answer)).toBe(`{"predictions":[${i}]}`);
+    });
+    // Refused: 32, 16 (16..31), 8 (16..23), 4 (16..19); served: 16, 8, 4 and what is sent alone.
+    expect(setup.upstream.requests.slice(1).map((request) => instances(request).length)).toEqual([
+      32, 16, 16, 8, 4, 1, 1, 1, 1, 4, 8,
+    ]);
+    // Each call is reported as itself, and the place is free again.
+    expect(setup.bench.batches).toHaveLength(12);
+    await expect.poll(() => setup.bench.proxy.load('m').inflight).toBe(0);
+  });
+
+  test('a caller who leaves meanwhile is not sent again, and one whose time is up is told so', async () => {
+    const held: SeenRequest[] = [];
+    const setup = await start((request) => {
+      if (instances(request).length > 4) request.socket.write(toAnswer('{"error":"bad"}', '400 Bad Request'));
+      else held.push(request);
+    });
+    const { bench, calls } = setup;
+    const blocker = await predict(bench.port, '{"instances":[0]}', '', '/v1/models/m:predict?/hold');
+    await expect.poll(() => calls.length).toBe(1);
+    const clients: RawClient[] = [];
+    for (let i = 0; i < 8; i++) {
+      clients.push(await predict(bench.port, `{"instances":[${i}]}`, i === 7 ? 'X-Request-Timeout-Ms: 900\r\n' : ''));
+      await expect.poll(() => bench.proxy.load('m').queueDepth).toBe(i + 1);
+    }
+    echo(calls[0]!);
+    await expect.poll(() => held.length).toBe(1);
+    // The first half is on its way; two of the second leave, and the last one's time is up.
+    clients[4]!.destroy();
+    clients[5]!.destroy();
+    expect(await clients[7]!.until(/^HTTP[^]*\r\n\r\n[^]*$/)).toMatch(/^HTTP\/1.1 504 /);
+    echo(held[0]!);
+    await expect.poll(() => held.length).toBe(2);
+    expect(held.map(instances)).toEqual([[0, 1, 2, 3], [6]]);
+    echo(held[1]!);
+    expect(bodyOf(await clients[6]!.until(/predictions/))).toBe('{"predictions":[6]}');
+    await expect.poll(() => bench.proxy.load('m').inflight).toBe(0);
+    for (const client of [blocker, ...clients]) client.destroy();
+  });
+
+  test('a half that then fails takes nobody of the other half with it', async () => {
+    const setup = await start((request) => {
+      const values = instances(request);
+      if (values.length > 4) request.socket.write(toAnswer('{"error":"bad"}', '400 Bad Request'));
+      else if (values.includes(0) && values.length > 1) request.socket.destroy();
+      else echo(request);
+    });
+    const answers = await together(
+      setup,
+      Array.from({ length: 8 }, (_, i) => [`{"instances":[${i}]}`] as const),
+    );
+    expect(answers.map(statusOf)).toEqual([502, 502, 502, 502, 200, 200, 200, 200]);
+  });
+
   test.each(['500 Internal', '503 Busy', '429 Too Many'])(
     'with %s, all get that answer and nothing is repeated',
     async (status) => {
