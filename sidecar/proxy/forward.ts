@@ -64,6 +64,9 @@ const CONNECT_TIMEOUT_MS = 1_000;
 const KEEP_ALIVE_MS = 4_000;
 /** A connection refused by a full backlog is there again a moment later; a server that is down stays down. */
 const RETRY_AFTER_MS = 20;
+/** A server that reports progress each second may do so for a minute and a half. */
+const INTERIMS_MAX = 100;
+const REASON = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 export function createUpstream({ origin, timeoutMs }: UpstreamOptions): Upstream {
   const pool = new Pool(origin, {
@@ -99,6 +102,7 @@ class PoolCall implements Call, Dispatcher.DispatchHandler {
   #fault: CallFault | null = null;
   #isDone = false;
   #hasRetried = false;
+  #interims = 0;
 
   constructor(pool: Pool, request: CallRequest, receiver: AnswerReceiver) {
     this.#pool = pool;
@@ -132,10 +136,16 @@ class PoolCall implements Call, Dispatcher.DispatchHandler {
     _headers: unknown,
     statusText: string = '',
   ): void {
-    // 1xx stays on its own hop: nobody behind us asked for it.
-    if (status < 200 || this.#isDone) return;
+    if (this.#isDone) return;
+    // 1xx stays on its own hop: nobody behind us asked for it. Each restarts undici's timeout, so they are counted.
+    if (status < 200) {
+      this.#interims += 1;
+      if (this.#interims > INTERIMS_MAX) this.#fail('broken');
+      return;
+    }
     const headers = readAnswerHeaders((controller.rawHeaders ?? []) as (Buffer | string)[]);
-    if (!headers.isSound) this.#fail('broken');
+    // Node refuses to write such a reason, in the middle of the answer; undici lets a null pass.
+    if (!headers.isSound || !REASON.test(statusText)) this.#fail('broken');
     else this.#receiver.head({ status, statusText, ...headers });
   }
 

@@ -11,7 +11,7 @@ export interface Link {
   /** Requests seen on it so far. */
   requests: number;
   /** Set by a script that has answered badly here: whatever comes after it is a reuse of a poisoned connection. */
-  isPoisoned: boolean;
+  poison: string | null;
 }
 
 export interface Seen extends WireMessage {
@@ -59,7 +59,7 @@ export async function startRecorder(script: Script = { request: answerEcho }, po
   let opened = 0;
 
   const server = createServer({ noDelay: true }, (socket) => {
-    const link: Link = { id: opened++, socket, requests: 0, isPoisoned: false };
+    const link: Link = { id: opened++, socket, requests: 0, poison: null };
     links.add(link);
     let started: string | null = null;
     const toSeen = (message: WireMessage): Seen => ({
@@ -71,7 +71,7 @@ export async function startRecorder(script: Script = { request: answerEcho }, po
     const parser = new WireParser('request', {
       head(message) {
         started = message.start;
-        if (link.isPoisoned) reused.push(message.start);
+        if (link.poison !== null) reused.push(`${message.start} after ${link.poison}`);
         link.requests += 1;
         recorder.script.head?.(toSeen(message));
       },
