@@ -37,6 +37,8 @@ export interface Batchability {
   maxItems(model: string): number;
   /** An answer showed that joined calls do not work for this model. */
   markUnbatchable(model: string, reason: string): void;
+  /** The model server was away and may have come back as another: all is asked again; until then the old word holds. */
+  recheck(): void;
   /** The model was loaded or unloaded: what was known may no longer hold. */
   forget(model: string): void;
 }
@@ -65,10 +67,9 @@ export function createBatchability({ models, fetchJson, clock, onHeard }: Batcha
 
   const ask = (model: string, version: string | null, entry: Entry): void => {
     entry.askedMs = clock.nowMs();
-    void askModel(fetchJson, model, version).then((word) => {
-      learn(entry, word);
-      onHeard?.(model, version);
-    });
+    void askModel(fetchJson, model, version)
+      .then((word) => learn(entry, word))
+      .then(() => onHeard?.(model, version));
   };
 
   const learn = (entry: Entry, word: BatchWord | null): void => {
@@ -126,6 +127,14 @@ export function createBatchability({ models, fetchJson, clock, onHeard }: Batcha
     },
     markUnbatchable(model, reason) {
       if (learned.size < ENTRIES_MAX) learned.set(model, reason);
+    },
+    recheck() {
+      for (const versions of entries.values()) {
+        for (const entry of versions.values()) {
+          entry.expiresMs = 0;
+          entry.failures = 0;
+        }
+      }
     },
     forget(model) {
       learned.delete(model);

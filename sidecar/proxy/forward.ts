@@ -2,7 +2,10 @@
 import { Pool } from 'undici';
 import type { Dispatcher } from 'undici';
 import type { Readable } from 'node:stream';
+import { monotonicClock } from '../../src/core/clock.ts';
+import { Breaker, createTcpProbe } from './breaker.ts';
 import { readAnswerHeaders, type AnswerHeaders } from './headers.ts';
+import { RetryBudget } from './retry-budget.ts';
 
 /** One call as it is written; `headers` are flat pairs made by us, without framing. */
 export interface CallRequest {
@@ -47,6 +50,12 @@ export interface Call {
 
 export interface Upstream {
   call(request: CallRequest, receiver: AnswerReceiver): Call;
+  /** No connection can be had: calls fail at once until a probe finds the server again. */
+  readonly isDown: boolean;
+  /** Second tries so far, and those that the budget did not allow. */
+  readonly retries: Readonly<Record<'made' | 'refused', number>>;
+  /** Called at every change of `isDown`. */
+  watch(listener: (isDown: boolean) => void): void;
   /** Ends all connections; calls under way fail. */
   close(): Promise<void>;
 }
@@ -83,19 +92,45 @@ export function createUpstream({ origin, timeoutMs }: UpstreamOptions): Upstream
     keepAliveMaxTimeout: 600_000,
     allowH2: false,
   });
+  const listeners: ((isDown: boolean) => void)[] = [];
+  const breaker = new Breaker(createTcpProbe(origin), (isOpen) => {
+    for (const listener of listeners) listener(isOpen);
+  });
+  const line: Line = {
+    pool,
+    breaker,
+    budget: new RetryBudget(monotonicClock.nowMs()),
+    retries: { made: 0, refused: 0 },
+  };
   return {
     call(request, receiver) {
-      const call = new PoolCall(pool, request, receiver);
+      const call = new PoolCall(line, request, receiver);
       call.start();
       return call;
     },
-    close: () => pool.destroy(),
+    get isDown() {
+      return breaker.isOpen;
+    },
+    retries: line.retries,
+    watch: (listener) => void listeners.push(listener),
+    close() {
+      breaker.stop();
+      return pool.destroy();
+    },
   };
+}
+
+/** What all calls to one server share. */
+interface Line {
+  readonly pool: Pool;
+  readonly breaker: Breaker;
+  readonly budget: RetryBudget;
+  readonly retries: { made: number; refused: number };
 }
 
 /** undici's raw handler: no promise and no stream object between the socket and the receiver. */
 class PoolCall implements Call, Dispatcher.DispatchHandler {
-  readonly #pool: Pool;
+  readonly #line: Line;
   readonly #request: CallRequest;
   readonly #receiver: AnswerReceiver;
   #controller: Dispatcher.DispatchController | null = null;
@@ -104,16 +139,26 @@ class PoolCall implements Call, Dispatcher.DispatchHandler {
   #hasRetried = false;
   #interims = 0;
 
-  constructor(pool: Pool, request: CallRequest, receiver: AnswerReceiver) {
-    this.#pool = pool;
+  constructor(line: Line, request: CallRequest, receiver: AnswerReceiver) {
+    this.#line = line;
     this.#request = request;
     this.#receiver = receiver;
   }
 
   start(): void {
+    if (this.#line.breaker.isOpen) {
+      // Not within `call`: whoever waits in a long queue would be failed by a recursion as deep as the queue is long.
+      setImmediate(() => this.#fail('unreachable'));
+      return;
+    }
+    this.#line.budget.called();
+    this.#dispatch();
+  }
+
+  #dispatch(): void {
     const { method, path, headers, body } = this.#request;
     // undici copies the list, it never writes to it.
-    this.#pool.dispatch({ method, path, headers: headers as string[], body }, this);
+    this.#line.pool.dispatch({ method, path, headers: headers as string[], body }, this);
   }
 
   abort(): void {
@@ -126,6 +171,7 @@ class PoolCall implements Call, Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
+    this.#line.breaker.connected();
     // Aborted while it waited for its connection: the connection is new and unused, and is given up.
     if (this.#isDone) controller.abort(new Error('aborted'));
   }
@@ -172,15 +218,27 @@ class PoolCall implements Call, Dispatcher.DispatchHandler {
     // No onRequestStart: not one byte was written, so sending it again cannot run it twice.
     const wasSent = this.#controller !== null;
     const fault = this.#fault ?? toFault(error, wasSent);
-    if (fault === 'unreachable' && !this.#hasRetried && !(this.#request.body as Readable | null)?.readable) {
-      this.#hasRetried = true;
-      setTimeout(() => {
-        if (!this.#isDone) this.start();
-      }, RETRY_AFTER_MS);
-      return;
+    if (fault === 'unreachable') {
+      this.#line.breaker.refused();
+      if (this.#mayRetry()) {
+        this.#hasRetried = true;
+        setTimeout(() => {
+          if (!this.#isDone) this.#dispatch();
+        }, RETRY_AFTER_MS);
+        return;
+      }
     }
     this.#isDone = true;
     this.#receiver.failed(fault);
+  }
+
+  /** Once, while the server is not known to be down, and as far as the budget goes. A body that was read is gone. */
+  #mayRetry(): boolean {
+    const { breaker, budget, retries } = this.#line;
+    if (this.#hasRetried || breaker.isOpen || (this.#request.body as Readable | null)?.readable) return false;
+    const isPaid = budget.take(monotonicClock.nowMs());
+    retries[isPaid ? 'made' : 'refused'] += 1;
+    return isPaid;
   }
 
   #fail(fault: CallFault): void {

@@ -7,13 +7,16 @@ import type { Batchability, BatchWord } from './batchability.ts';
 import { readInference } from './classify.ts';
 import type { Driver } from './driver.ts';
 import type { Exchange, Mood } from './exchange.ts';
+import type { Upstream } from './forward.ts';
 import { Hold } from './hold.ts';
 import type { ModelLane, Models } from './models.ts';
+import { respondFault } from './respond.ts';
 
 export interface IntakeOptions {
   readonly models: Models;
   readonly batchability: Batchability;
   readonly driver: Driver;
+  readonly upstream: Upstream;
   readonly clock: Clock;
   readonly mood: Mood;
   /** A model turned out never to be batched; told once a lane. */
@@ -31,7 +34,7 @@ export class Intake {
 
   /** The request's body is whole: it is read, and admitted to its lane now or a moment later. */
   admit(exchange: Exchange): void {
-    const { models, batchability, driver, mood } = this.#options;
+    const { models, batchability, driver, upstream, mood } = this.#options;
     const { route } = exchange;
     const entry = models.laneOf(toModelName(route, exchange.body));
     exchange.label = entry.label;
@@ -42,6 +45,8 @@ export class Intake {
       readInference(exchange, word?.isBatchable === true || askedMs !== null);
     } else if (!entry.hasBatched) this.#tellUnbatched(entry);
     exchange.reportArrival();
+    // Told at once, without a wait for company or for its turn.
+    if (upstream.isDown) return respondFault(exchange, { kind: 'upstream', fault: 'unreachable' });
     if (askedMs !== null && exchange.isBatchable) {
       if (this.#hold.take(entry, exchange, route.version, askedMs)) return;
       exchange.isBatchable = false;

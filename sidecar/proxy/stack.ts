@@ -126,7 +126,12 @@ export function createProxy(options: ProxyOptions): Proxy {
   }, Object.keys(config.models));
   const answerBytesMax = ANSWER_LIMIT_FACTOR * bodyBytes;
   const driver = new Driver({ models, gate, upstream, batchability, clock, sink, log, answerBytesMax });
-  const intake = new Intake({ models, batchability, driver, clock, mood, onUnbatched: options.onUnbatched });
+  const intake = new Intake({ models, batchability, driver, upstream, clock, mood, onUnbatched: options.onUnbatched });
+  upstream.watch((isDown) => {
+    if (isDown) log.warn('the model server accepts no connections: callers are told so at once', {});
+    else log.info('the model server accepts connections again', {});
+    if (!isDown) batchability.recheck();
+  });
   let openRequests = 0;
   /** Connections with a refused request: where that one ended is in doubt, so what follows it is nobody's request. */
   const refused = new WeakSet<Socket>();

@@ -47,7 +47,7 @@ interface Setup {
   /** Questions about the model, to be answered by the test. */
   readonly questions: SeenRequest[];
   /** Answers all questions, old and new, that the model batches. */
-  tell(): void;
+  readonly tell: () => void;
 }
 
 async function start(serve: (request: SeenRequest) => void = echo, change: Partial<AgentConfig> = {}): Promise<Setup> {
@@ -73,7 +73,7 @@ async function start(serve: (request: SeenRequest) => void = echo, change: Parti
     bench,
     sizes,
     questions,
-    tell() {
+    tell: () => {
       isTold = true;
       for (const question of questions.splice(0)) answer(question);
     },

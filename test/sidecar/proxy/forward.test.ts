@@ -265,3 +265,52 @@ test('leaving before the answer, queued or called, frees every place', async () 
     Array(5).fill('cancelled ignored'),
   );
 });
+
+describe('a model server that is down', () => {
+  test('is not waited for: callers are told at once, nothing is queued, and the first call after its return is served', async () => {
+    const upstream = await startRawUpstream(({ socket }) => socket.write(toAnswer('{"predictions":[1]}')));
+    const bench = await startProxyBench(upstream.origin);
+    open.push(bench);
+    // A delay of a minute: whoever waited for company would not be told anything.
+    bench.set({ batchDelayMs: 60_000 });
+    await upstream.close();
+    const { origin } = upstream;
+    for (let i = 0; i < 5; i++) expect(await ask(bench.port, GET)).toMatch(/^HTTP\/1.1 503 /);
+    for (const request of [GET, PREDICT]) {
+      const sentMs = performance.now();
+      const answer = await ask(bench.port, request);
+      expect(answer).toMatch(/^HTTP\/1.1 503 [^]*x-morphling-error: upstream\r\nretry-after: 1\r\n/i);
+      expect(performance.now() - sentMs).toBeLessThan(50);
+    }
+    expect(bench.proxy.load('m').queueDepth).toBe(0);
+    expect(bench.logs.filter((line) => line.includes('accepts no connections'))).toHaveLength(1);
+    bench.set({ batchDelayMs: 0 });
+    const again = await startRawUpstream(
+      ({ socket }) => socket.write(toAnswer('{"predictions":[1]}')),
+      Number(new URL(origin).port),
+    );
+    open.push(again);
+    await expect.poll(() => ask(bench.port, PREDICT), { timeout: 1000, interval: 20 }).toMatch(/^HTTP\/1.1 200 /);
+    expect(await ask(bench.port, GET)).toMatch(/^HTTP\/1.1 200 /);
+    expect(bench.logs.filter((line) => line.includes('accepts connections again'))).toHaveLength(1);
+  });
+
+  test('fails a long queue one by one, not one inside the other', async () => {
+    const calls: SeenRequest[] = [];
+    const { upstream, bench } = await start((request) => void calls.push(request));
+    const clients = await Promise.all(Array.from({ length: 400 }, () => connectRaw(bench.port)));
+    // Each has its own key, so that each is a call of its own.
+    for (const [i, client] of clients.entries())
+      client.write(toPost('/v1/models/m:predict', '{"instances":[1]}', `Cookie: ${i}\r\n`));
+    await expect.poll(() => bench.proxy.load('m').queueDepth).toBe(399);
+    await upstream.close();
+    const answers = await Promise.all(clients.map((client) => client.until(/^HTTP[^]*\r\n\r\n[^]*$/)));
+    const statuses = answers.map((answer) => Number(answer.slice(9, 12)));
+    expect([
+      statuses.filter((status) => status === 502).length,
+      statuses.filter((status) => status === 503).length,
+    ]).toEqual([1, 399]);
+    expect(upstream.requests).toHaveLength(1);
+    for (const client of clients) client.destroy();
+  });
+});

@@ -1,5 +1,5 @@
 // How many calls a refused batch costs.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { toSmallerGroups } from '../../../sidecar/proxy/halves.ts';
 

@@ -27,7 +27,7 @@ export interface RawUpstream {
 }
 
 /** `answer` gets each whole request; what it writes goes out as it is. */
-export async function startRawUpstream(answer: (request: SeenRequest) => void): Promise<RawUpstream> {
+export async function startRawUpstream(answer: (request: SeenRequest) => void, atPort = 0): Promise<RawUpstream> {
   const requests: SeenRequest[] = [];
   const sockets = new Set<Socket>();
   const torn: string[] = [];
@@ -53,7 +53,7 @@ export async function startRawUpstream(answer: (request: SeenRequest) => void): 
       if (pending.length > 0) torn.push(pending.toString('latin1'));
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(atPort, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
     port,
