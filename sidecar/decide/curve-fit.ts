@@ -21,6 +21,18 @@ export interface CurveBelief {
   errorRatio(items: number): number;
 }
 
+/** Items over which a device's peak is believed: the upper bound of the batch size. */
+const PEAK_ITEMS = 64;
+
+/**
+ * How many times as long a call takes with `inflight` running, itself included: max(1, k d(n), 1 + kappa (k - 1)), d(n) = n / L(n) / peak.
+ * Either the device is full, or sharing costs.
+ */
+export function toStretch(belief: CurveBelief, items: number, inflight: number): number {
+  const demand = Math.min(1, (items / PEAK_ITEMS) * (belief.latencyMs(PEAK_ITEMS) / belief.latencyMs(items)));
+  return Math.max(1, inflight * demand, 1 + belief.interference * (inflight - 1));
+}
+
 /** Calls remembered per size class; the older fade as new ones of that size come. */
 const CLASS_CALLS = 300;
 /** What a size class keeps of a window that did not touch it: sizes not visited are not forgotten, or the slope would wander. */
@@ -45,7 +57,6 @@ const ALONE_OVERLAP = 0.1;
 /** Weight of calls that shared the device, against one that ran alone: they tell of the curve only through kappa. */
 const SHARED_WEIGHT = 0.3;
 const UNKNOWN_SHARED_WEIGHT = 0.05;
-const UNKNOWN = { interference: PRIOR_INTERFERENCE, isInterferenceSeen: false };
 const RESIDUALS_KEPT = 512;
 /** Below the clock's own resolution there is nothing to fit, and a weight of 1 / duration^2 would be all. */
 const DURATION_MIN_MS = 1e-3;
@@ -78,10 +89,11 @@ export class CurveFit {
     const before = this.belief();
     // First kappa against the curve as it was known, then the curve: the other way round the curve would take up the overlap.
     if (before !== null) this.#learnInterference(calls, before);
-    const { interference, isInterferenceSeen } = before === null ? UNKNOWN : this.belief()!;
-    const shared = isInterferenceSeen ? SHARED_WEIGHT : UNKNOWN_SHARED_WEIGHT;
+    const known = this.belief();
+    const shared = known?.isInterferenceSeen === true ? SHARED_WEIGHT : UNKNOWN_SHARED_WEIGHT;
     for (const { items, durationMs, overlap } of calls) {
-      const aloneMs = durationMs / (1 + interference * overlap);
+      const stretch = known === null ? 1 + PRIOR_INTERFERENCE * overlap : toStretch(known, items, 1 + overlap);
+      const aloneMs = durationMs / stretch;
       const count = overlap < ALONE_OVERLAP ? 1 : shared;
       const weight = count / (aloneMs * aloneMs);
       const [x, y] = [weight * items, weight * aloneMs];
@@ -89,7 +101,7 @@ export class CurveFit {
     }
     const belief = this.belief()!;
     for (const { items, durationMs, overlap } of calls)
-      this.#residuals.push(durationMs / belief.latencyMs(items) / (1 + belief.interference * overlap));
+      this.#residuals.push(durationMs / belief.latencyMs(items) / toStretch(belief, items, 1 + overlap));
     if (this.#residuals.length > RESIDUALS_KEPT) this.#residuals = this.#residuals.slice(-RESIDUALS_KEPT);
   }
 
@@ -149,7 +161,11 @@ export class CurveFit {
   }
 
   #learnInterference(calls: readonly Call[], before: CurveBelief): void {
+    const free = { ...before, interference: 0 };
     for (const { items, durationMs, overlap } of calls) {
+      // A call that a full device held up says nothing of what sharing costs.
+      const isHeld = toStretch(free, items, 1 + overlap) > 1 + 0.5 * before.interference * overlap;
+      if (isHeld && overlap > ALONE_OVERLAP) continue;
       this.#overlapXy += overlap * (durationMs / before.latencyMs(items) - 1);
       this.#overlapXx += overlap * overlap;
     }
@@ -176,18 +192,14 @@ export class CurveFit {
     this.#overlapXx *= KEEP_INTERFERENCE;
   }
 
-  /** Only calls of sizes that the fit knows may convict it: a wrong extrapolation is not a shift. */
+  /** Only calls that ran alone, of sizes that the fit knows, may convict it: a wrong extrapolation or overlap is not a shift. */
   #hasShifted(calls: readonly Call[]): boolean {
     const belief = this.belief();
     if (belief === null || this.#residuals.length < SHIFT_SAMPLES_MIN) return false;
     const [seenMin, seenMax] = belief.seenItems;
     const ratios = calls
-      .filter(
-        ({ items, overlap }) => items >= seenMin && items <= seenMax && (overlap < 0.2 || belief.isInterferenceSeen),
-      )
-      .map(
-        ({ items, durationMs, overlap }) => durationMs / belief.latencyMs(items) / (1 + belief.interference * overlap),
-      )
+      .filter(({ items, overlap }) => overlap < ALONE_OVERLAP && items >= seenMin && items <= seenMax)
+      .map(({ items, durationMs }) => durationMs / belief.latencyMs(items))
       .sort((a, b) => a - b);
     const median = quantile(ratios, 0.5);
     return (

@@ -1,6 +1,6 @@
 // What a setting would give, in closed form: p99 with its queueing, busy share and mean batch under a believed curve.
 import type { Settings } from '../../src/core/settings.ts';
-import type { CurveBelief } from './curve-fit.ts';
+import { type CurveBelief, toStretch } from './curve-fit.ts';
 
 /** The load a forecast is made for. */
 export interface Load {
@@ -57,11 +57,7 @@ export function forecast(belief: CurveBelief, settings: Settings, load: Load): F
   const { itemsPerRequest: unit, dispersion } = load;
   const lambda = Math.max(1e-9, load.itemsPerMs);
   const most = Math.max(unit, settings.batchSize);
-  const peak = 64 / belief.latencyMs(64);
-  const timeMs = (items: number, k: number): number => {
-    const latencyMs = belief.latencyMs(items);
-    return Math.max(latencyMs, k * Math.min(latencyMs, items / peak), latencyMs * (1 + belief.interference * (k - 1)));
-  };
+  const timeMs = (items: number, k: number): number => belief.latencyMs(items) * toStretch(belief, items, k);
 
   const utilization = (lambda * timeMs(most, c)) / (c * most);
   if (utilization >= 1) return { p99Ms: Infinity, busyRatio: 1, meanBatchItems: most, utilization };

@@ -83,6 +83,10 @@ export class Linear implements Decider {
     if (load === null || belief === null) return hold(model, NAME, 'too little traffic to fit a curve');
     const slaMs = model.sla.p99Ms ?? 3 * belief.latencyMs(1) * belief.residualP99;
     this.#learn(memory, model, context.nowMs, belief, load);
+    const lonely = findIneffective(model).find(({ setting, kind }) => setting === 'batchDelayMs' && kind === 'blocked');
+    // A forecast believes in company; where none boards, whatever the reason, waiting is only latency.
+    if (lonely !== undefined)
+      return propose(model, NAME, { ...model.version.settings, batchDelayMs: 0 }, lonely.sentence, context.policy);
     return this.#choose(memory, model, context, { belief, load, slaMs });
   }
 
@@ -124,7 +128,10 @@ export class Linear implements Decider {
     const admissible = weighed.filter((candidate) => candidate.isAdmissible);
     const { latency } = model.window;
     // What is measured settles it; a forecast alone breaks nothing that works.
-    const isBroken = latency !== null && latency.count >= ANSWERS_MIN ? latency.p99Ms > view.slaMs : !here.isAdmissible;
+    const isLosing = model.window.errorRatio > policy.sla.errorRate;
+    const isLate = latency !== null && latency.count >= ANSWERS_MIN ? latency.p99Ms > view.slaMs : !here.isAdmissible;
+    const isBroken = isLate || isLosing;
+    const hereRelief = isLosing ? Infinity : toRelief(here);
     // Out of a breach the known way is the best one, and it need not be walked by notches: the guard trusts what has held.
     const known = isBroken
       ? admissible.filter((candidate) => candidate.trust > 0 && !isSameSettings(candidate.settings, current))
@@ -134,7 +141,7 @@ export class Linear implements Decider {
     const unrest = 1 + memory.measured.unrest;
     const isWorth = (candidate: Weighed): boolean => {
       if (isSameSettings(candidate.settings, current)) return false;
-      if (isBroken) return toRelief(candidate) < toRelief(here) || (candidate.isAdmissible && !here.isAdmissible);
+      if (isBroken) return toRelief(candidate) < hereRelief || (candidate.isAdmissible && !here.isAdmissible);
       const gain = 1 - candidate.objective / here.objective;
       const isQuicker = gain > -EQUAL_RATIO && candidate.p99Ms * (1 + P99_GAIN_MIN * unrest) < here.p99Ms;
       return candidate.isAdmissible && (isQuicker || here.objective > candidate.objective * (1 + GAIN_MIN * unrest));
@@ -150,7 +157,7 @@ export class Linear implements Decider {
     const toward = known.includes(target) ? target : weigh(cutToNotch(current, target.settings, reach));
     const isSound = (candidate: Weighed): boolean =>
       !memory.measured.isSpoiled(candidate.settings, view.load.itemsPerMs) &&
-      (candidate.isAdmissible || (isBroken && toRelief(candidate) <= toRelief(here)));
+      (candidate.isAdmissible || (isBroken && toRelief(candidate) <= hereRelief));
     const near = weighed.filter((candidate) => isWithinNotch(current, candidate.settings, reach) && isWorth(candidate));
     const choice =
       isSound(toward) && !isSameSettings(toward.settings, current) ? toward : least(near, isBroken ? toRelief : toRank);

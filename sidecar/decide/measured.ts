@@ -31,6 +31,7 @@ const ONWARD_WEIGHT = 0.25;
 const OUTCOMES_MAX = 64;
 /** A measurement on so many answers weighs as much as the forecast: a p99 near full load moves slowly and deceives. */
 const HALF_TRUST_ANSWERS = 1000;
+const ERROR_RATIO_MAX = 0.01;
 const SPOILED_MS = 3_600_000;
 
 /** A measurement as a rule may use it. */
@@ -82,6 +83,8 @@ export class Measured {
       if (model.version.source === 'reflex' && before !== null) this.spoil(before);
     }
     if (evidence === null) return;
+    // A p99 of those that were not shed is no p99: what loses requests does not hold, however quick the rest.
+    if (evidence.errorRatio > ERROR_RATIO_MAX) return this.spoil(evidence.settings);
     const expectedMs = expect(evidence.settings).p99Ms;
     if (Number.isFinite(expectedMs)) {
       const ratio = Math.min(BIAS_MAX, Math.max(BIAS_MIN, evidence.p99Ms / expectedMs));

@@ -47,20 +47,19 @@ export class Proven {
   }
 
   /**
-   * The safest settings for a load that may be unseen. First those that have not broken at such a load, then those
-   * that have held it, then the roomiest: largest batch, least delay, fewest in flight. `fallback` (natural batching) stands in
-   * as if it had held nothing, so that it wins where nothing else is known.
+   * The safest settings for a load that may be unseen: of those that have held such a load, or else of all, the roomiest (largest
+   * batch, least delay, fewest in flight). `fallback` (natural batching) is always among them. That it broke before does not put it
+   * behind settings that were never tried at this load: small ones have broken nothing only because they were not there.
    */
   safest(ratePerS: number, fallback: Settings): Settings {
     const records = [...this.#records.values()];
     if (!this.#records.has(formatSettings(fallback)))
       records.push({ settings: fallback, heldAtPerS: 0, brokeAtPerS: Infinity });
-    const rank = (record: Standing): readonly number[] => [
-      record.brokeAtPerS > ratePerS ? 1 : 0,
-      record.heldAtPerS >= ratePerS * SAME_LOAD_RATIO ? 1 : 0,
-      record.settings.batchSize,
-      -record.settings.batchDelayMs,
-      -record.settings.concurrency,
+    const rank = ({ settings }: Standing): readonly number[] => [
+      this.isProven(settings, ratePerS) ? 1 : 0,
+      settings.batchSize,
+      -settings.batchDelayMs,
+      -settings.concurrency,
     ];
     const best = records.reduce((safest, record) => (isAbove(rank(record), rank(safest)) ? record : safest));
     return best.settings;

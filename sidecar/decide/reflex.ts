@@ -11,6 +11,8 @@ export interface Look {
   readonly slaP99Ms: number | null;
   /** Wait of the oldest request in the queue, ms; 0 when it is empty. */
   readonly oldestWaitMs: number;
+  /** A request was shed as late since the last look: admission keeps the queue young, so that its age alone would not tell. */
+  readonly isShedding?: boolean;
 }
 
 export type ReflexAction =
@@ -31,7 +33,7 @@ const UNKNOWN_SERVICE_RATIO = 0.5;
 /**
  * One per model, whatever the controller. Trips when
  *
- *     oldestWait > delay + 0.05 SLA   and   oldestWait + service > SLA
+ *     oldestWait > delay + 0.05 SLA   and   oldestWait + service > SLA,   or a request was shed as late
  *
  * with service = the last window's median upstream time; then the safest settings proven so far are in force until the
  * interval ends, and the next decision starts from there. It trips once an interval: a reflex that fires again would only repeat itself.
@@ -61,13 +63,13 @@ export class Reflex {
     this.#hasTripped = false;
   }
 
-  look({ settings, bounds, slaP99Ms, oldestWaitMs }: Look): ReflexAction {
+  look({ settings, bounds, slaP99Ms, oldestWaitMs, isShedding = false }: Look): ReflexAction {
     if (this.#hasTripped || slaP99Ms === null) return { kind: 'none' };
-    if (oldestWaitMs <= settings.batchDelayMs + ABOVE_DELAY_RATIO * slaP99Ms) return { kind: 'none' };
     const serviceMs = this.#serviceMs ?? UNKNOWN_SERVICE_RATIO * slaP99Ms;
+    const isDelay = oldestWaitMs <= settings.batchDelayMs + ABOVE_DELAY_RATIO * slaP99Ms;
     // A service slower than the SLA leaves no room at all; then a wait of a quarter of it is still a sign of a queue.
-    const tripMs = Math.max(0.25 * slaP99Ms, TRIP_RATIO * slaP99Ms - serviceMs);
-    if (oldestWaitMs <= tripMs) return { kind: 'none' };
+    const isLate = oldestWaitMs > Math.max(0.25 * slaP99Ms, TRIP_RATIO * slaP99Ms - serviceMs);
+    if (!isShedding && (isDelay || !isLate)) return { kind: 'none' };
     this.#hasTripped = true;
     // What is in force does not hold now, whatever its windows said; the load of this instant is not known, so the last one stands for it.
     this.#proven.broke(settings, this.#ratePerS);
@@ -75,9 +77,10 @@ export class Reflex {
     // Nothing safer is known than what is in force: changing it would only hide that the device is full.
     if (isSameSettings(safe, settings)) return { kind: 'none' };
     this.#trips++;
-    const reason =
+    const wait =
       `the oldest request has waited ${oldestWaitMs.toFixed(0)} ms and needs about ${serviceMs.toFixed(0)} ms more, ` +
       `of ${slaP99Ms.toFixed(0)} ms allowed`;
+    const reason = isShedding ? `requests are shed as late; ${wait}` : wait;
     return { kind: 'trip', settings: safe, reason };
   }
 }

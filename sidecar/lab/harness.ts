@@ -1,9 +1,10 @@
 // The agent's rooms in virtual time: arrivals -> lane -> engine -> completions -> windows -> rule -> guard -> settings.
 import type { Completion, Ending, Outcome } from '../../src/core/completion.ts';
-import { type Policy, toBounds } from '../../src/core/policy.ts';
+import { type Policy, type SlaTarget, toBounds, toSlaTarget } from '../../src/core/policy.ts';
 import type { Explanation } from '../../src/core/proposal.ts';
 import { createRandom } from '../../src/core/random.ts';
 import {
+  type Bounds,
   clampSettings,
   isSameSettings,
   type Settings,
@@ -97,11 +98,15 @@ class Run {
   readonly #windows: WindowRecord[] = [];
   readonly #explanations: Explanation[] = [];
   readonly #slaMs: number;
+  /** Kept: it changes between windows only, and asking costs a quantile. */
+  #sla: SlaTarget;
+  #bounds: Bounds;
   #version: SettingsVersion;
   #changes = 0;
   #nowMs = 0;
   #wakeMs = Infinity;
   #disturbed = 0;
+  #isShedding = false;
 
   constructor(options: HarnessOptions) {
     const random = createRandom(options.seed ?? 1);
@@ -116,12 +121,14 @@ class Run {
       interference: options.interference ?? DEFAULT_INTERFERENCE,
       random: random.fork('noise'),
     });
+    this.#sla = toSlaTarget(options.policy, null);
+    this.#bounds = toBounds(options.policy, this.#sla);
     this.#version = { settings: options.start ?? START_SETTINGS, generation: 1, source: 'start' };
     this.#lane = createLane<LabRequest>({
       model: MODEL,
       settings: () => this.#version,
       maxBatchSize: () => Infinity,
-      sla: () => this.#sense.sla(MODEL).p99Ms,
+      sla: () => this.#sla.p99Ms,
       queueRequests: QUEUE_REQUESTS,
       random: random.fork('retry-after'),
       gate: new EngineGate(Infinity),
@@ -173,6 +180,11 @@ class Run {
     };
   }
 
+  #setSla(sla: SlaTarget): void {
+    this.#sla = sla;
+    this.#bounds = toBounds(this.#options.policy, sla);
+  }
+
   #arrive(): void {
     const nowMs = this.#nowMs;
     const items = this.#options.nextItems?.() ?? 1;
@@ -187,7 +199,9 @@ class Run {
     };
     this.#tally.arrived(nowMs, this.#engine.busyMs);
     this.#sense.arrived(MODEL, items, 0, nowMs);
-    if (this.#lane.arrive(request, nowMs).kind === 'shed') this.#settle(request, 'shed', 'dropped', nowMs, null);
+    if (this.#lane.arrive(request, nowMs).kind === 'queued') return;
+    this.#isShedding = true;
+    this.#settle(request, 'shed', 'dropped', nowMs, null);
   }
 
   #end(): void {
@@ -271,19 +285,22 @@ class Run {
 
   #look(): void {
     const oldestArrivedMs = this.#lane.oldestArrivedMs;
-    if (this.#options.hasReflex === false || oldestArrivedMs === null) return;
-    const sla = this.#sense.sla(MODEL);
+    const isShedding = this.#isShedding;
+    this.#isShedding = false;
+    if (this.#options.hasReflex === false || (oldestArrivedMs === null && !isShedding)) return;
     const action = this.#reflex.look({
       settings: this.#version.settings,
-      bounds: toBounds(this.#options.policy, sla),
-      slaP99Ms: sla.p99Ms,
-      oldestWaitMs: this.#nowMs - oldestArrivedMs,
+      bounds: this.#bounds,
+      slaP99Ms: this.#sla.p99Ms,
+      oldestWaitMs: this.#nowMs - (oldestArrivedMs ?? this.#nowMs),
+      isShedding,
     });
     if (action.kind === 'trip') this.#swap(action.settings, 'reflex');
   }
 
   #tick(): void {
     const snapshot = this.#sense.tick(this.#nowMs);
+    if (snapshot !== null) this.#setSla(this.#sense.sla(MODEL));
     const model = snapshot?.models[0];
     if (snapshot === null || model === undefined) return;
     this.#options.onSnapshot?.(snapshot);
@@ -314,7 +331,7 @@ class Run {
   }
 
   #swap(settings: Settings, source: SettingsSource): boolean {
-    const bounded = clampSettings(settings, toBounds(this.#options.policy, this.#sense.sla(MODEL)));
+    const bounded = clampSettings(settings, this.#bounds);
     if (isSameSettings(bounded, this.#version.settings)) return false;
     this.#version = { settings: bounded, generation: this.#version.generation + 1, source };
     return true;

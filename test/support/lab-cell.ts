@@ -12,7 +12,7 @@ import {
   parseProfiles,
 } from '../../sidecar/lab/profiles.ts';
 import { toRunObjective } from '../../sidecar/lab/tally.ts';
-import { DEFAULT_POLICY, type Mode, MODE_WEIGHTS, type Policy } from '../../src/core/policy.ts';
+import { DEFAULT_POLICY, type Mode, MODE_WEIGHTS, MODES, type Policy } from '../../src/core/policy.ts';
 import { createRandom } from '../../src/core/random.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import { createArrivals } from '../../src/traffic/arrivals.ts';
@@ -95,8 +95,8 @@ export const GRID = {
   delayRatios: [0, 1 / 40, 1 / 10, 1 / 4, 1 / 2, 3 / 4],
   concurrencies: [1, 2, 3, 4, 8],
 };
-/** For tests: the coarse grid, every second step. */
-export const COARSE_GRID = { batchSizes: [1, 4, 16, 64], delayRatios: [0, 1 / 10, 1 / 2], concurrencies: [1, 2, 4] };
+/** For tests: the ends and the middle. */
+export const COARSE_GRID = { batchSizes: [1, 16, 64], delayRatios: [0, 1 / 2], concurrencies: [1, 2] };
 
 export interface Best {
   readonly settings: Settings;
@@ -104,18 +104,33 @@ export interface Best {
   readonly result: HarnessResult;
 }
 
-/** oracle-static: the best fixed setting in hindsight; null when none is feasible. */
-export function findBestFixed(cell: Cell, mode: Mode, grid: typeof GRID): Best | null {
-  let best: Best | null = null;
+/** oracle-static: the best fixed setting in hindsight by mode; null where none is feasible. */
+export function findBestFixed(cell: Cell, grid: typeof GRID): Record<Mode, Best | null> {
+  const best: Record<Mode, Best | null> = { performance: null, cost: null, balanced: null };
   const slaMs = toCellSlaMs(cell);
   for (const batchSize of grid.batchSizes)
     for (const concurrency of grid.concurrencies)
       for (const delayRatio of grid.delayRatios) {
         if (batchSize === 1 && delayRatio > 0) continue;
         const settings = { batchSize, concurrency, batchDelayMs: delayRatio * slaMs, switches: {} };
-        const result = runFixed(cell, mode, settings);
-        const objective = toCellObjective(result, mode);
-        if (objective < (best?.objective ?? Infinity)) best = { settings, objective, result };
+        const result = runFixed(cell, 'balanced', settings);
+        for (const mode of MODES) {
+          const objective = toCellObjective(result, mode);
+          if (objective < (best[mode]?.objective ?? Infinity)) best[mode] = { settings, objective, result };
+        }
       }
   return best;
+}
+
+/** Share of answers later than the SLA, and of lost requests, in windows that end after `fromMs`. */
+export function toMissRatio(result: HarnessResult, fromMs: number): number {
+  let misses = 0;
+  let all = 0;
+  for (const { atMs, snapshot } of result.windows) {
+    if (atMs <= fromMs) continue;
+    const { completions, sloAttainment } = snapshot.window;
+    all += completions;
+    misses += completions * (1 - (sloAttainment ?? 1));
+  }
+  return all === 0 ? 0 : misses / all;
 }

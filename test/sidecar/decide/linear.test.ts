@@ -1,6 +1,7 @@
 // The default rule in the closed loop: the same lane, windows, guard and reflex as in the agent, under virtual time.
 import { describe, expect, test } from 'vitest';
 import { Linear } from '../../../sidecar/decide/linear.ts';
+import { MODES } from '../../../src/core/policy.ts';
 import { createRandom } from '../../../src/core/random.ts';
 import {
   type Cell,
@@ -9,8 +10,9 @@ import {
   runCell,
   runFixed,
   toCellObjective,
-  toCellSlaMs,
+  toMissRatio,
   toProfilePoints,
+  WARM_UP_S,
 } from '../../support/lab-cell.ts';
 import { toModelSnapshot, toPolicy, toQuantiles, toSamples } from '../../support/model-snapshot.ts';
 
@@ -32,13 +34,7 @@ const PROFILE_IDS = [
   'EfficientNet-v1-res224x224|A100-80GB|TF32|TensorFlow2',
 ];
 
-const base: Omit<Cell, 'points' | 'workload'> = { name: '', slaFactor: 3, interference: 0.7, windows: 30 };
-
-/** Windows after the third whose p99 was over the SLA. */
-function countBreaks(cell: Cell, result: ReturnType<typeof runCell>): number {
-  const slaMs = toCellSlaMs(cell);
-  return result.windows.slice(3).filter(({ snapshot }) => (snapshot.window.latency?.p99Ms ?? 0) > slaMs).length;
-}
+const base: Omit<Cell, 'points' | 'workload'> = { name: '', slaFactor: 3, interference: 0.7, windows: 20 };
 
 const curves = [
   { name: 'proportional', points: PROPORTIONAL },
@@ -48,28 +44,30 @@ const curves = [
 
 /**
  * The stated distance, objective of the whole run after three intervals over that of the best fixed setting of the coarse grid:
- * performance and balanced 10 %, cost 30 % (the walk to a long delay costs it the first minutes), 25 % near full load, where
+ * performance and balanced 15 %, cost 30 % (the walk to a long delay costs it the first minutes), 35 % near full load, where
  * a proportional curve makes every window's p99 a lottery.
  */
-const DISTANCE = { performance: 1.1, balanced: 1.1, cost: 1.3 } as const;
-const NEAR_FULL_DISTANCE = 1.25;
-/** Windows over the SLA after the third: a p99 of 400 to 900 answers crosses a limit it keeps on average now and then. */
-const BREAKS_MAX = 1;
-const STEP_BREAKS_MAX = 1;
-/** In 30 windows; a rule that oscillates makes one each cool-down, ten. */
+const DISTANCE = { performance: 1.15, balanced: 1.15, cost: 1.3 } as const;
+const NEAR_FULL_DISTANCE = 1.35;
+/** The SLA is a p99: so many of the answers after the third interval may be late. */
+const MISS_RATIO_MAX = 0.01;
+/** In 20 windows; a rule that oscillates makes one each cool-down, ten. */
 const CHANGES_MAX = 6;
+/** Where nothing holds the SLA it may look longer for relief. */
+const OVERLOAD_CHANGES_MAX = 10;
 
 describe('steady loads of 40 to 90 %, time-sliced device', () => {
   for (const { name, points } of curves)
     test.each([40, 65, 90])(`${name} at %i %: near the best fixed setting, calm, and within the SLA`, (share) => {
       const cell: Cell = { ...base, name, points, workload: `poisson:${share}%` };
-      for (const mode of ['performance', 'balanced', 'cost'] as const) {
-        const best = findBestFixed(cell, mode, COARSE_GRID);
+      const bests = findBestFixed(cell, COARSE_GRID);
+      for (const mode of MODES) {
+        const best = bests[mode];
         const result = runCell(cell, mode, new Linear());
-        expect(result.changes, mode).toBeLessThanOrEqual(CHANGES_MAX);
+        expect(result.changes, mode).toBeLessThanOrEqual(best === null ? OVERLOAD_CHANGES_MAX : CHANGES_MAX);
         // No fixed setting holds the SLA: nothing to be near to.
         if (best === null) continue;
-        expect(countBreaks(cell, result), mode).toBeLessThanOrEqual(BREAKS_MAX);
+        expect(toMissRatio(result, WARM_UP_S * 1000), mode).toBeLessThan(MISS_RATIO_MAX);
         const distance = share === 90 ? Math.max(NEAR_FULL_DISTANCE, DISTANCE[mode]) : DISTANCE[mode];
         expect(toCellObjective(result, mode) / best.objective, mode).toBeLessThan(distance);
       }
@@ -78,7 +76,7 @@ describe('steady loads of 40 to 90 %, time-sliced device', () => {
 
 describe('the two ends of batching', () => {
   test.each([40, 65])('where a batch gains nothing it ends at batch 1 or near, at %i %', (share) => {
-    for (const mode of ['performance', 'balanced', 'cost'] as const) {
+    for (const mode of MODES) {
       const result = runCell({ ...base, points: PROPORTIONAL, workload: `poisson:${share}%` }, mode, new Linear());
       expect(result.windows.at(-1)!.settings.batchSize, mode).toBeLessThanOrEqual(2);
       expect(result.windows.at(-1)!.settings.batchDelayMs, mode).toBe(0);
@@ -87,7 +85,7 @@ describe('the two ends of batching', () => {
 
   test('where it gains forty times it keeps the large batch, and cost mode waits for company', () => {
     const cell: Cell = { ...base, points: NEARLY_FLAT, workload: 'poisson:65%' };
-    for (const mode of ['performance', 'balanced', 'cost'] as const) {
+    for (const mode of MODES) {
       const { settings, snapshot } = runCell(cell, mode, new Linear()).windows.at(-1)!;
       expect(settings.batchSize, mode).toBeGreaterThanOrEqual(32);
       expect(snapshot.window.meanBatchItems, mode).toBeGreaterThan(20);
@@ -111,17 +109,11 @@ describe('a load that triples', () => {
     (mode) => {
       for (const { name, points } of curves) {
         const cell: Cell = { ...base, name, points, workload: 'steps:25%@0,75%@200', windows: 45 };
-        const best = findBestFixed({ ...cell, workload: 'poisson:75%', windows: 15 }, mode, {
-          batchSizes: [1, 16, 64],
-          delayRatios: [0],
-          concurrencies: [1],
-        });
-        if (best === null) continue;
+        const late = { ...cell, workload: 'poisson:75%', windows: 15 };
+        const natural = runFixed(late, mode, { batchSize: 64, batchDelayMs: 0, concurrency: 1, switches: {} });
+        if (!natural.tally.whole().isFeasible) continue;
         const result = runCell(cell, mode, new Linear());
-        const slaMs = toCellSlaMs(cell);
-        const late = result.windows.filter(({ atMs }) => atMs > 225_000);
-        const broken = late.filter(({ snapshot }) => (snapshot.window.latency?.p99Ms ?? 0) > slaMs);
-        expect(broken.length, name).toBeLessThanOrEqual(STEP_BREAKS_MAX);
+        expect(toMissRatio(result, 225_000), name).toBeLessThan(MISS_RATIO_MAX);
         expect(result.tally.whole().lost / result.tally.whole().requests, name).toBeLessThan(0.01);
       }
     },
@@ -158,13 +150,26 @@ describe('what it reacts to', () => {
       linear.decide(toModelSnapshot(alone), { ...context, nowMs: window * 10_000 }),
     );
     const proposed = decisions.flatMap((decision) => (decision.kind === 'propose' ? [decision.proposal.settings] : []));
-    expect(proposed.length).toBeGreaterThan(0);
+    expect(proposed.length).toBe(3);
     expect(proposed.every((settings) => settings.batchDelayMs === 0)).toBe(true);
     const back = linear.decide(toModelSnapshot({ ...alone, settings: {}, generation: 2 }), {
       ...context,
       nowMs: 100_000,
     });
     if (back.kind === 'propose') expect(back.proposal.settings.batchDelayMs).toBe(0);
+  });
+
+  test('a setting that sheds is left, however quick the answers that remain', () => {
+    const linear = new Linear();
+    const samples = toSamples({ count: 300, items: (index) => 1 + (index % 4), durationMs: (n) => 20 + n });
+    const shedding = toModelSnapshot({
+      settings: { batchSize: 4 },
+      samples,
+      slaP99Ms: 400,
+      window: { errorRatio: 0.2, shedRatio: 0.2, arrivals: 2000, arrivedItems: 2000, latency: toQuantiles(40, 60) },
+    });
+    const decision = linear.decide(shedding, { ...context, policy: toPolicy({ mode: 'performance' }) });
+    expect(decision.kind === 'propose' && decision.proposal.settings.batchSize).toBeGreaterThan(4);
   });
 
   test('a rolled-back setting is not proposed again', () => {

@@ -39,6 +39,15 @@ describe('the reflex', () => {
     expect(reflex.look({ ...look, slaP99Ms: null, oldestWaitMs: 1e6 }).kind).toBe('none');
   });
 
+  test('shedding trips it too: admission keeps the queue young, so age alone would not tell', () => {
+    const reflex = new Reflex();
+    reflex.windowEnded(calm);
+    expect(reflex.look({ ...look, oldestWaitMs: 20 }).kind).toBe('none');
+    const action = reflex.look({ ...look, oldestWaitMs: 20, isShedding: true });
+    expect(action).toMatchObject({ kind: 'trip', settings: START_SETTINGS });
+    expect(action.kind === 'trip' && action.reason).toMatch(/^requests are shed as late; the oldest/);
+  });
+
   test('changes nothing when nothing safer is known: the device is full', () => {
     expect(new Reflex().look({ ...look, settings: START_SETTINGS })).toEqual({ kind: 'none' });
   });
