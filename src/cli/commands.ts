@@ -4,7 +4,7 @@ import type { Command } from './command.ts';
 /** A command before it is loaded. The summary is repeated here so that the list of commands loads nothing. */
 export interface CommandEntry {
   readonly name: string;
-  readonly group: 'Run' | 'Look' | 'Change' | 'Try out' | 'Shell';
+  readonly group: 'Run' | 'Look' | 'Change' | 'Kubernetes' | 'Try out' | 'Shell';
   readonly summary: string;
   load(): Promise<Command>;
 }
@@ -84,6 +84,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./bypass.ts')).bypassCommand,
   },
   {
+    name: 'inject',
+    group: 'Kubernetes',
+    summary: 'Put the agent into the pods of manifests, YAML or JSON, and send their Services to it.',
+    load: async () => (await import('./inject.ts')).injectCommand,
+  },
+  {
+    name: 'uninject',
+    group: 'Kubernetes',
+    summary: 'Take the agent out of manifests again, and send their Services back to the model.',
+    load: async () => (await import('./uninject.ts')).uninjectCommand,
+  },
+  {
     name: 'demo',
     group: 'Try out',
     summary: 'See the whole thing work on a modelled GPU server under real arrivals.',
@@ -94,6 +106,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: 'Try out',
     summary: 'Run a model server whose service time follows a measured latency profile.',
     load: async () => (await import('./emulate.ts')).emulateCommand,
+  },
+  {
+    name: 'simulate',
+    group: 'Try out',
+    summary: 'Run the agent in virtual time against a modelled GPU; the same arguments give the same bytes.',
+    load: async () => (await import('./simulate.ts')).simulateCommand,
   },
   {
     name: 'completion',
