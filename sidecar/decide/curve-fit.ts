@@ -24,13 +24,14 @@ export interface CurveBelief {
 /** Items over which a device's peak is believed: the upper bound of the batch size. */
 const PEAK_ITEMS = 64;
 
-/**
- * How many times as long a call takes with `inflight` running, itself included: max(1, k d(n), 1 + kappa (k - 1)), d(n) = n / L(n) / peak.
- * Either the device is full, or sharing costs.
- */
-export function toStretch(belief: CurveBelief, items: number, inflight: number): number {
-  const demand = Math.min(1, (items / PEAK_ITEMS) * (belief.latencyMs(PEAK_ITEMS) / belief.latencyMs(items)));
-  return Math.max(1, inflight * demand, 1 + belief.interference * (inflight - 1));
+/** d(n) = n / L(n) / peak: the share of the device that a call of this size is believed to use, 0..1. */
+export function toDemand(belief: CurveBelief, items: number): number {
+  return Math.min(1, (items / PEAK_ITEMS) * (belief.latencyMs(PEAK_ITEMS) / belief.latencyMs(items)));
+}
+
+/** How many times as long each of k equal calls takes: max(1, k d, 1 + kappa (k - 1)). Either the device is full, or sharing costs. */
+export function toStretch(interference: number, demand: number, k: number): number {
+  return Math.max(1, k * demand, 1 + interference * (k - 1));
 }
 
 /** Calls remembered per size class; the older fade as new ones of that size come. */
@@ -92,7 +93,10 @@ export class CurveFit {
     const known = this.belief();
     const shared = known?.isInterferenceSeen === true ? SHARED_WEIGHT : UNKNOWN_SHARED_WEIGHT;
     for (const { items, durationMs, overlap } of calls) {
-      const stretch = known === null ? 1 + PRIOR_INTERFERENCE * overlap : toStretch(known, items, 1 + overlap);
+      const stretch =
+        known === null
+          ? 1 + PRIOR_INTERFERENCE * overlap
+          : toStretch(known.interference, toDemand(known, items), 1 + overlap);
       const aloneMs = durationMs / stretch;
       const count = overlap < ALONE_OVERLAP ? 1 : shared;
       const weight = count / (aloneMs * aloneMs);
@@ -100,8 +104,10 @@ export class CurveFit {
       add(this.#classOf(items), { count, weight, x, xx: x * items, y, xy: y * items });
     }
     const belief = this.belief()!;
-    for (const { items, durationMs, overlap } of calls)
-      this.#residuals.push(durationMs / belief.latencyMs(items) / toStretch(belief, items, 1 + overlap));
+    for (const { items, durationMs, overlap } of calls) {
+      const stretch = toStretch(belief.interference, toDemand(belief, items), 1 + overlap);
+      this.#residuals.push(durationMs / belief.latencyMs(items) / stretch);
+    }
     if (this.#residuals.length > RESIDUALS_KEPT) this.#residuals = this.#residuals.slice(-RESIDUALS_KEPT);
   }
 
@@ -161,10 +167,9 @@ export class CurveFit {
   }
 
   #learnInterference(calls: readonly Call[], before: CurveBelief): void {
-    const free = { ...before, interference: 0 };
     for (const { items, durationMs, overlap } of calls) {
       // A call that a full device held up says nothing of what sharing costs.
-      const isHeld = toStretch(free, items, 1 + overlap) > 1 + 0.5 * before.interference * overlap;
+      const isHeld = (1 + overlap) * toDemand(before, items) > 1 + 0.5 * before.interference * overlap;
       if (isHeld && overlap > ALONE_OVERLAP) continue;
       this.#overlapXy += overlap * (durationMs / before.latencyMs(items) - 1);
       this.#overlapXx += overlap * overlap;

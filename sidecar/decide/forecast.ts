@@ -1,6 +1,6 @@
 // What a setting would give, in closed form: p99 with its queueing, busy share and mean batch under a believed curve.
 import type { Settings } from '../../src/core/settings.ts';
-import { type CurveBelief, toStretch } from './curve-fit.ts';
+import { type CurveBelief, toDemand, toStretch } from './curve-fit.ts';
 
 /** The load a forecast is made for. */
 export interface Load {
@@ -57,7 +57,8 @@ export function forecast(belief: CurveBelief, settings: Settings, load: Load): F
   const { itemsPerRequest: unit, dispersion } = load;
   const lambda = Math.max(1e-9, load.itemsPerMs);
   const most = Math.max(unit, settings.batchSize);
-  const timeMs = (items: number, k: number): number => belief.latencyMs(items) * toStretch(belief, items, k);
+  const timeMs = (items: number, k: number): number =>
+    belief.latencyMs(items) * toStretch(belief.interference, toDemand(belief, items), k);
 
   const utilization = (lambda * timeMs(most, c)) / (c * most);
   if (utilization >= 1) return { p99Ms: Infinity, busyRatio: 1, meanBatchItems: most, utilization };
@@ -65,18 +66,22 @@ export function forecast(belief: CurveBelief, settings: Settings, load: Load): F
   const heldMs = Math.min(batchDelayMs, (most - unit) / lambda);
   const heldItems = batchDelayMs > 0 ? unit + lambda * heldMs : unit;
   let items = heldItems;
-  let share = new Float64Array(c + 1);
+  const share = new Float64Array(c + 1);
   for (let turn = 0; turn < TURNS; turn++) {
-    const gapItems = (lambda * timeMs(items, c)) / c;
-    share = toInflightShares(
-      c,
-      lambda / Math.max(unit, heldItems),
-      Math.exp(-gapItems / unit),
-      (k) => k / timeMs(items, k),
-    );
+    const latencyMs = belief.latencyMs(items);
+    const demand = toDemand(belief, items);
+    const fullMs = latencyMs * toStretch(belief.interference, demand, c);
+    const gapRequests = (lambda * fullMs) / c / unit;
+    // The chain: up with the requests, down with k / T(n, k); from c only the share of ends that nothing waits for.
+    let sum = (share[0] = 1);
+    for (let k = 1; k <= c; k++) {
+      const emptied = k === c ? Math.max(1e-12, Math.exp(-gapRequests)) : 1;
+      const serviceMs = latencyMs * toStretch(belief.interference, demand, k);
+      sum += share[k] = (share[k - 1]! * (lambda / heldItems) * serviceMs) / (k * emptied);
+    }
+    for (let k = 0; k <= c; k++) share[k]! /= sum;
     const full = share[c]!;
-    const startsPerMs =
-      ((1 - full) * lambda) / heldItems + (full * c * -Math.expm1(-gapItems / unit)) / timeMs(items, c);
+    const startsPerMs = ((1 - full) * lambda) / heldItems + (full * c * -Math.expm1(-gapRequests)) / fullMs;
     const move = Math.min(most, Math.max(heldItems, lambda / startsPerMs)) - items;
     items += 0.5 * move;
     if (Math.abs(move) < SETTLED_RATIO * items) break;
@@ -105,24 +110,6 @@ export function forecast(belief: CurveBelief, settings: Settings, load: Load): F
 
   const idle = heldMs > 0 && c === 1 ? Math.max(0, 1 - serviceMs / (heldMs + unit / lambda)) : share[0]!;
   return { p99Ms: waitMs + ownMs, busyRatio: 1 - idle, meanBatchItems: items, utilization };
-}
-
-/** Stationary shares of a birth-death chain on 0..c; from c down only the share `emptied` of ends. */
-function toInflightShares(
-  c: number,
-  upPerMs: number,
-  emptied: number,
-  downPerMs: (k: number) => number,
-): Float64Array<ArrayBuffer> {
-  const share = new Float64Array(c + 1);
-  share[0] = 1;
-  let sum = 1;
-  for (let k = 1; k <= c; k++) {
-    share[k] = (share[k - 1]! * upPerMs) / (downPerMs(k) * (k === c ? Math.max(1e-12, emptied) : 1));
-    sum += share[k]!;
-  }
-  for (let k = 0; k <= c; k++) share[k]! /= sum;
-  return share;
 }
 
 function toQuantile(share: Float64Array): number {
