@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Decider } from '../../sidecar/decide/decider.ts';
 import { createFixed } from '../../sidecar/decide/fixed.ts';
-import { type HarnessOptions, type HarnessResult, runHarness } from '../../sidecar/lab/harness.ts';
+import type { HarnessOptions, HarnessResult } from '../../sidecar/lab/harness-options.ts';
+import { runHarness } from '../../sidecar/lab/harness.ts';
 import {
   createCurve,
   type CurvePoint,
