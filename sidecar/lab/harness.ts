@@ -1,6 +1,6 @@
 // The agent's rooms in virtual time: arrivals -> lane -> engine -> completions -> windows -> rule -> guard -> settings.
 import type { Completion, Ending, Outcome } from '../../src/core/completion.ts';
-import { type Policy, type SlaTarget, toBounds, toSlaTarget } from '../../src/core/policy.ts';
+import { type SlaTarget, toBounds, toSlaTarget } from '../../src/core/policy.ts';
 import type { Explanation } from '../../src/core/proposal.ts';
 import { createRandom } from '../../src/core/random.ts';
 import {
