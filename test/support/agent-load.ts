@@ -41,6 +41,9 @@ export interface LoadResult {
   readonly lateP99Ms: number;
 }
 
+/** A refused caller of a closed loop comes again after so long: at once it would only measure refusals. */
+const BACK_OFF_MS = 100;
+
 /** A caller each of `concurrency` keep-alive connections, one request after another, for so long. */
 export async function closedLoop(
   port: number,
@@ -53,7 +56,8 @@ export async function closedLoop(
   const caller = async (): Promise<void> => {
     while (performance.now() - startMs < durationMs) {
       const sentMs = performance.now();
-      await meter.count(sentMs, ask(port, { ...request(meter.sent), agent: keepAlive }));
+      const isGood = await meter.count(sentMs, ask(port, { ...request(meter.sent), agent: keepAlive }));
+      if (!isGood) await new Promise((resolve) => setTimeout(resolve, BACK_OFF_MS));
     }
   };
   await Promise.all(Array.from({ length: concurrency }, caller));
@@ -78,7 +82,7 @@ export async function openLoop(
   const random = createRandom(options.seed);
   const keepAlive = new Agent({ keepAlive: true, maxSockets: 1024 });
   const meter = new Meter(options.onAnswer);
-  const open: Promise<void>[] = [];
+  const open: Promise<boolean>[] = [];
   const latesMs: number[] = [];
   const startMs = performance.now();
   for (let atMs = random.exponential(1000 / ratePerS); atMs < durationMs; atMs += random.exponential(1000 / ratePerS)) {
@@ -125,7 +129,8 @@ class Meter {
     return this.#sent;
   }
 
-  async count(fromMs: number, asking: Promise<Answered>): Promise<void> {
+  /** True for an answer with status 200. */
+  async count(fromMs: number, asking: Promise<Answered>): Promise<boolean> {
     this.#sent += 1;
     let status = 0;
     try {
@@ -137,6 +142,7 @@ class Meter {
     this.#statuses[status] = (this.#statuses[status] ?? 0) + 1;
     if (status === 200) this.#latenciesMs.push(nowMs - fromMs);
     this.#onAnswer?.(nowMs, nowMs - fromMs, status);
+    return status === 200;
   }
 
   result(durationS: number, latesMs: readonly number[]): LoadResult {
