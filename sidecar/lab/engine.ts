@@ -28,6 +28,12 @@ export const DEFAULT_INTERFERENCE = 0.7;
 const DEFAULT_NOISE_RATIO = 0.05;
 const NOISE_FLOOR = 0.5;
 
+/** The factor on a batch's work, max(0.5, 1 + ratio * N(0, 1)): one draw a batch, in the order in which batches start; none at ratio 0. */
+export function createNoise(random: Random, noiseRatio: number = DEFAULT_NOISE_RATIO): () => number {
+  if (noiseRatio === 0) return () => 1;
+  return () => Math.max(NOISE_FLOOR, 1 + noiseRatio * random.normal());
+}
+
 interface Running {
   readonly ticket: number;
   readonly items: number;
@@ -48,8 +54,7 @@ interface Running {
  */
 export class Engine {
   readonly #interference: number;
-  readonly #noiseRatio: number;
-  readonly #random: Random;
+  readonly #noise: () => number;
   readonly #running: Running[] = [];
   #curve: LatencyCurve;
   #slowdown = 1;
@@ -67,8 +72,7 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.#curve = options.curve;
     this.#interference = options.interference;
-    this.#noiseRatio = options.noiseRatio ?? DEFAULT_NOISE_RATIO;
-    this.#random = options.random;
+    this.#noise = createNoise(options.random, options.noiseRatio);
   }
 
   /** Batches running now. */
@@ -95,7 +99,7 @@ export class Engine {
   start(items: number, nowMs: number): number {
     this.#advance(nowMs);
     const latencyMs = this.#curve.latencyMs(items);
-    const noise = this.#noiseRatio === 0 ? 1 : Math.max(NOISE_FLOOR, 1 + this.#noiseRatio * this.#random.normal());
+    const noise = this.#noise();
     const ticket = this.#nextTicket++;
     const demand = this.#curve.demand(items);
     this.#running.push({ ticket, items, startedMs: nowMs, demand, doneAtWorkMs: this.#workMs + latencyMs * noise });

@@ -119,7 +119,6 @@ export class SharedDevice {
       next = at;
     }
     this.#next = next;
-    this.#nextEndMs =
-      next === -1 ? Infinity : this.#nowMs + Math.max(0, doneAtWorkMs - this.#workMs) / this.#rate();
+    this.#nextEndMs = next === -1 ? Infinity : this.#nowMs + Math.max(0, doneAtWorkMs - this.#workMs) / this.#rate();
   }
 }
