@@ -1,13 +1,13 @@
 // The patch of one pod under construction, with the record of how to undo it.
 import { type PatchOperation, toPointer } from '../core/json-patch.ts';
-import { at, type Container, isRecord, type PodLike } from './pod.ts';
+import { at, type Container, isRecord, type PodLike, type Port } from './pod.ts';
 import type { Undo } from './result.ts';
 
 /** Collects single-path `add` and `replace` steps. Lists are appended to, never replaced. */
 export class Changes {
   readonly #pod: PodLike;
   readonly #patch: PatchOperation[] = [];
-  readonly #names: [string, number, string][] = [];
+  readonly #names: [string, number, string, number][] = [];
   readonly #values: [string, string, unknown, unknown][] = [];
   readonly #absent: string[] = [];
   readonly #nulls: string[] = [];
@@ -68,22 +68,21 @@ export class Changes {
     this.#values.push([container.name, toPointer(path), value, was]);
   }
 
-  /** Takes the name off a port. */
-  takeName(container: Container, index: number, raw: Readonly<Record<string, unknown>>, port: number): void {
-    const { name, ...rest } = raw;
+  /** Takes the name off a port: the `nth` entry of its number. */
+  takeName(container: Container, port: Port, nth: number): void {
+    const { name, ...rest } = port.raw;
     if (typeof name !== 'string' || name === '') return;
-    this.#patch.push({
-      op: 'replace',
-      path: toPointer(['spec', 'containers', container.index, 'ports', index]),
-      value: rest,
-    });
-    this.#names.push([container.name, port, name]);
+    const path = toPointer(['spec', 'containers', container.index, 'ports', port.index]);
+    this.#patch.push({ op: 'replace', path, value: rest });
+    this.#names.push([container.name, port.number, name, nth]);
   }
 
   addPreStop(container: Container, handler: unknown): void {
     const base = ['spec', 'containers', container.index, 'lifecycle'];
-    const isThere = isRecord(at(container.raw, 'lifecycle'));
-    this.#preStop = isThere ? 'preStop' : 'lifecycle';
+    const lifecycle = at(container.raw, 'lifecycle');
+    const isThere = isRecord(lifecycle);
+    const isNull = (isThere ? lifecycle['preStop'] : lifecycle) !== undefined;
+    this.#preStop = [isThere ? 'preStop' : 'lifecycle', isNull ? 'null' : 'absent'];
     this.#patch.push(
       isThere
         ? { op: 'add', path: toPointer([...base, 'preStop']), value: handler }

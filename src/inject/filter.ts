@@ -6,7 +6,7 @@ import { injectPod } from './inject.ts';
 import { labelTemplate, unlabelTemplate } from './label.ts';
 import { NAMED_PORT_MINOR, toMinor } from './native.ts';
 import { readWish } from './opt-in.ts';
-import { at, isRecord, listAt, textAt, textsAt } from './pod.ts';
+import { at, containersOf, isRecord, listAt, portsOf, textAt, textsAt } from './pod.ts';
 import type { InjectOptions, Note } from './result.ts';
 import { readStatus } from './stamp.ts';
 import { type InjectedPods, retarget, untarget } from './targets.ts';
@@ -175,12 +175,17 @@ function findSame(object: unknown, template: Template): Template {
 
 function toInjectedPods(object: unknown, { pod }: Template, options: FilterOptions): InjectedPods {
   const status = readStatus(textsAt(pod, 'metadata', 'annotations'));
+  const model = containersOf(pod).find(({ name }) => name === status?.model.container);
+  // A name that stayed on an entry with the agent's number is as good as one that moved.
+  const declared = model === undefined ? [] : portsOf(model).filter((port) => port.number === status?.ports.data);
   return {
     namespace: textAt(object, 'metadata', 'namespace'),
     labels: textsAt(pod, 'metadata', 'labels'),
     modelPort: status?.model.port ?? 0,
     dataPort: status?.ports.data ?? 0,
-    names: status?.undo.names.map(([, , name]) => name) ?? [],
+    names: [...(status?.undo.names ?? []).map(([, , name]) => name), ...declared.map(({ name }) => name)].filter(
+      Boolean,
+    ),
     isNameFound: status?.native === false || (toMinor(options.kubernetesVersion) ?? 0) >= NAMED_PORT_MINOR,
   };
 }

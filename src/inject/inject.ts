@@ -9,7 +9,7 @@ import { tellNeighbours } from './neighbours.ts';
 import { at, containersOf, isRecord, listAt, type PodLike, portsOf, textAt, textsAt } from './pod.ts';
 import { choosePorts } from './ports.ts';
 import { isGuaranteed } from './qos.ts';
-import type { InjectionStatus, InjectOptions, InjectResult, Note, Refusal, Takeover } from './result.ts';
+import type { AgentPorts, InjectionStatus, InjectOptions, InjectResult, Note, Refusal, Takeover } from './result.ts';
 import { findServing, type Serving } from './serving.ts';
 import { formatStamp, readStatus, STATUS_ANNOTATION } from './stamp.ts';
 import { addDrain, noteBypasses, takeOver } from './takeover.ts';
@@ -110,16 +110,26 @@ function findUnfit(pod: PodLike): Refusal | null {
   return null;
 }
 
-/** A model that declares the agent's own number as its port has moved already; so do controllers that copy numbers. */
+/**
+ * `declare` where the model's entry already has the agent's number in place of its own, and where another container has
+ * a port of the same name: a Service would find that one before the agent's.
+ */
 function plan(
   pod: PodLike,
   { container, port }: Serving,
   options: InjectOptions,
-): { how: Takeover; ports: ReturnType<typeof choosePorts> } {
-  const free = choosePorts({ spec: {} });
-  const isDeclared = port !== free.data && portsOf(container).some((one) => one.number === free.data && one.isTcp);
-  if (isDeclared) return { how: 'declare', ports: choosePorts(pod, new Set([free.data])) };
-  return { how: options.takeover ?? 'move', ports: choosePorts(pod) };
+): { readonly how: Takeover; readonly ports: AgentPorts } {
+  const own = portsOf(container).filter((one) => one.isTcp);
+  const dataPort = choosePorts({}).data;
+  const isDeclared = own.some((one) => one.number === dataPort) && !own.some((one) => one.number === port);
+  if (isDeclared) return { how: 'declare', ports: choosePorts(pod, new Set([dataPort])) };
+  const names = own.filter((one) => one.number === port && one.name !== '').map(({ name }) => name);
+  const others = [...containersOf(pod), ...containersOf(pod, 'initContainers')].filter(
+    ({ raw }) => raw !== container.raw,
+  );
+  const isShared = others.some((other) => portsOf(other).some(({ name }) => names.includes(name)));
+  const how = options.takeover ?? 'move';
+  return { how: how === 'move' && isShared ? 'declare' : how, ports: choosePorts(pod) };
 }
 
 /** The stamp goes last: a map that it makes has to be in the record that it carries. */

@@ -93,12 +93,12 @@ export interface InjectionStatus {
 
 /** By names, not by places: others insert containers before and after us. */
 export interface Undo {
-  /** Names taken from ports: container, number, name. */
-  readonly names: readonly (readonly [container: string, port: number, name: string])[];
+  /** Names taken from ports; `nth`: of the container's TCP entries with that number. */
+  readonly names: readonly (readonly [container: string, port: number, name: string, nth: number])[];
   /** Scalars that were changed: container, JSON pointer within it, what we wrote, what was there. */
   readonly values: readonly (readonly [container: string, pointer: string, is: unknown, was: unknown])[];
-  /** What was added to hold the model's `preStop`. */
-  readonly preStop?: 'lifecycle' | 'preStop';
+  /** What was added to hold the model's `preStop`, and what was in its place. */
+  readonly preStop?: readonly [added: 'lifecycle' | 'preStop', was: 'null' | 'absent'];
   /** Lists and maps of the pod that were not there. */
   readonly absent: readonly string[];
   /** Those that were null. */

@@ -19,8 +19,8 @@ export function takeOver(changes: Changes, serving: Serving, how: Takeover, data
   if (how === 'keep') return [];
   const ports = portsOf(container).filter((one) => one.isTcp && (one.number === port || one.number === dataPort));
   const names = new Set(ports.map(({ name }) => name).filter((name) => name !== ''));
-  for (const one of ports) {
-    if (how === 'move') changes.takeName(container, one.index, one.raw, port);
+  for (const [nth, one] of ports.entries()) {
+    if (how === 'move') changes.takeName(container, one, nth);
     else changes.setValue(container, ['ports', one.index, 'containerPort'], dataPort);
   }
   for (const path of PORT_HOLDERS) {

@@ -45,15 +45,12 @@ export function removeStamp(pod: PodLike, absent: readonly string[], nulls: read
 }
 
 function restoreNames(containers: readonly Container[], { undo }: InjectionStatus): PatchOperation[] {
-  const done = new Set<string>();
-  return undo.names.flatMap(([name, number, portName]) => {
+  return undo.names.flatMap(([name, number, portName, nth]) => {
     const container = containers.find((one) => one.name === name);
     if (container === undefined) return [];
-    const port = portsOf(container).find(
-      (one) => one.number === number && one.name === '' && one.isTcp && !done.has(`${name}/${one.index}`),
-    );
-    if (port === undefined) return [];
-    done.add(`${name}/${port.index}`);
+    const port = portsOf(container).filter((one) => one.number === number && one.isTcp)[nth];
+    // A name that someone has given it since is theirs.
+    if (port === undefined || port.name !== '') return [];
     const path = toPointer(['spec', 'containers', container.index, 'ports', port.index, 'name']);
     return [{ op: 'add', path, value: portName } as const];
   });
@@ -85,8 +82,11 @@ function restorePreStop(containers: readonly Container[], { undo, model }: Injec
   const lifecycle = at(container.raw, 'lifecycle');
   if (!isRecord(lifecycle) || !isOurPreStop(lifecycle['preStop'])) return [];
   const base = ['spec', 'containers', container.index, 'lifecycle'];
-  const isWhole = undo.preStop === 'lifecycle' && Object.keys(lifecycle).length === 1;
-  return [{ op: 'remove', path: toPointer(isWhole ? base : [...base, 'preStop']) }];
+  const [added, was] = undo.preStop;
+  const isWhole = added === 'lifecycle' && Object.keys(lifecycle).length === 1;
+  const path = toPointer(isWhole ? base : [...base, 'preStop']);
+  const isNull = was === 'null' && (isWhole || added === 'preStop');
+  return [isNull ? { op: 'replace', path, value: null } : { op: 'remove', path }];
 }
 
 /** An entry of a list; the list too, if it was made for it and holds nothing else. */
