@@ -6,13 +6,15 @@ import type { AgentConfig } from '../src/core/agent-config.ts';
 import { monotonicClock } from '../src/core/clock.ts';
 import { createLogger, type Logger } from '../src/core/log.ts';
 import type { SlaTarget } from '../src/core/policy.ts';
-import type { FromSupervisor, ToData, ToMind, ToSupervisor } from '../src/core/processes.ts';
+import type { FromSupervisor, RestartCounts, ToMind, ToSupervisor } from '../src/core/processes.ts';
 import type { ControlDeps } from './control/deps.ts';
 import { createMetrics } from './control/metrics.ts';
 import { EventHub } from './control/stream.ts';
 import { TokenFile } from './control/token.ts';
 import { toBoth } from './main/both-sinks.ts';
 import { createDrain } from './main/drain.ts';
+import { hear, type DataProcess } from './main/hear.ts';
+import { watchMemory } from './main/memory.ts';
 import { createEnginePage } from './main/engine-page.ts';
 import { openPorts } from './main/ports.ts';
 import { createReadiness } from './main/readiness.ts';
@@ -24,16 +26,6 @@ import { createUpstream } from './proxy/forward.ts';
 import { createDataServer } from './proxy/server.ts';
 import { createProxy } from './proxy/stack.ts';
 import { createSense } from './sense/sense.ts';
-
-/** What the process around it needs to reach. */
-interface DataProcess {
-  /** A connection that the supervisor accepted. */
-  take(socket: Socket): void;
-  received(message: ToData): void;
-  setMind(isUp: boolean): void;
-  /** The first call drains, a second one shortens it. */
-  drain(): void;
-}
 
 /** How often the reflex looks, ms: a few times within the shortest SLA there is. */
 const REFLEX_MS = 10;
@@ -48,6 +40,7 @@ async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger)
   const telemetry = new TelemetryMemory(nowMs);
   let isPaused = false;
   let mind: 'up' | 'down' | 'not started' = 'not started';
+  let restarts: RestartCounts | null = null;
 
   const tuning = new Tuning({
     config,
@@ -85,6 +78,9 @@ async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger)
       isBypass: () => proxy.isBypassed,
       samplingIntervalS: () => sense.intervalS(),
       stateProblem: () => tuning.stateProblem,
+      upstream: () => upstream,
+      restarts: () => restarts,
+      memoryRatio: () => memory.ratio,
     },
     { reservedModels: Object.keys(config.models) },
   );
@@ -111,6 +107,7 @@ async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger)
   parts.proxy = proxy;
   const server = createDataServer(proxy, config.limits.connections);
   const readiness = createReadiness(upstream);
+  const memory = watchMemory(config.telemetry.cgroupRoot, log, (pressure) => proxy.setPressure(pressure));
 
   const publishSwitches = (): void => {
     switchStore.save({ isPaused, isBypassed: proxy.isBypassed, policy: tuning.policy });
@@ -211,6 +208,7 @@ async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger)
     end(isClean) {
       clearTimeout(snapshotTimer);
       clearInterval(reflexTimer);
+      memory.stop();
       proxy.close();
       const closing = [proxy.stop(), ports.close(), tuning.flush(), switchStore.flush()];
       void Promise.allSettled(closing).then(() => process.exit(isClean ? 0 : 1));
@@ -229,6 +227,9 @@ async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger)
         tuning.explained(message.explanation);
         stream.publish({ event: 'explain', data: message.explanation });
       }
+    },
+    setRestarts(counts) {
+      restarts = counts;
     },
     setMind(isUp) {
       mind = isUp ? 'up' : 'down';
@@ -261,26 +262,7 @@ const log = createLogger({
   fields: { process: 'data' },
 });
 const data = await runData(config, process.env, log);
-process.on('message', (message: FromSupervisor, socket: Socket | undefined) => {
-  switch (message.kind) {
-    case 'connection':
-      post({ kind: 'accepted', id: message.id });
-      // Undefined: the caller left while its handle was on the way.
-      if (socket !== undefined) data.take(socket);
-      break;
-    case 'drain':
-      data.drain();
-      break;
-    case 'mind':
-      data.setMind(message.state === 'up');
-      break;
-    case 'relayed':
-      data.received(message.message as ToData);
-      break;
-    default:
-      message satisfies never;
-  }
-});
+process.on('message', (message: FromSupervisor, socket: Socket | undefined) => hear(data, post, message, socket));
 // Without its supervisor nobody accepts any more: what is under way ends, then the process.
 process.on('disconnect', () => {
   data.drain();

@@ -117,8 +117,8 @@ const post = (message: ToSupervisor): void => {
 };
 const mind = runMind(config, log, process.env['PATH'] ?? '', (message) => post({ kind: 'relay', to: 'data', message }));
 process.on('message', (message: FromSupervisor) => {
-  // The supervisor says nothing else to a mind.
-  if (message.kind === 'relayed') mind.received(message.message as ToMind);
+  if (message.kind === 'ping') post({ kind: 'pong' });
+  else if (message.kind === 'relayed') mind.received(message.message as ToMind);
 });
 // Without a supervisor there is nothing to decide for, and no telemetry child may be left behind.
 process.on('disconnect', () => void mind.stop().finally(() => process.exit(0)));

@@ -18,6 +18,9 @@ const HOLD_MS = 750;
 const HELD_MAX = 1_024;
 /** A data process that does not take a connection for so long hangs, and is ended. */
 const HANDOVER_MS = 5_000;
+/** Seconds without a word: data is ended while callers still wait, the mind once it is surely stuck. */
+const DATA_SILENT_MAX_S = 5;
+const MIND_SILENT_MAX_S = 30;
 const WATCH_MS = 100;
 /** After the drain's own time: whoever is still there is ended. */
 const GRACE_MS = 1_000;
@@ -51,6 +54,7 @@ export function runSupervisor(config: AgentConfig): Promise<number> {
       niceness: 0,
       restart: DATA_RESTART,
       rssLimitBytes: Infinity,
+      silentMaxS: DATA_SILENT_MAX_S,
       onMessage: (message) => onDataMessage(message),
       onExit: (code, signal) => onDataExit(code, signal),
       log,
@@ -62,8 +66,12 @@ export function runSupervisor(config: AgentConfig): Promise<number> {
       niceness: 10,
       restart: MIND_RESTART,
       rssLimitBytes: config.mind.rssLimitBytes,
+      silentMaxS: MIND_SILENT_MAX_S,
       onMessage: (message) => onMindMessage(message),
-      onExit: () => data.send({ kind: 'mind', state: 'down' }),
+      onExit() {
+        data.send({ kind: 'mind', state: 'down' });
+        tellRestarts();
+      },
       log,
     });
 
@@ -82,7 +90,11 @@ export function runSupervisor(config: AgentConfig): Promise<number> {
       return true;
     };
 
-    const onDataMessage = (message: ToSupervisor): void => {
+    const tellRestarts = (): void => {
+      data.send({ kind: 'restarts', counts: { data: data.restarts, mind: mind.restarts } });
+    };
+
+    const onDataMessage = (message: Exclude<ToSupervisor, { kind: 'pong' }>): void => {
       switch (message.kind) {
         case 'ready': {
           isDataReady = true;
@@ -90,6 +102,7 @@ export function runSupervisor(config: AgentConfig): Promise<number> {
           const waiting = [...held];
           held.clear();
           for (const pending of waiting) place(pending);
+          tellRestarts();
           if (mind.isRunning) data.send({ kind: 'mind', state: 'up' });
           break;
         }

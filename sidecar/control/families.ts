@@ -3,24 +3,11 @@ import type { HistoryEntry } from '../../src/core/history.ts';
 import type { SlaTarget } from '../../src/core/policy.ts';
 import type { SettingsVersion } from '../../src/core/settings.ts';
 import type { DeviceReading, TelemetryReading } from '../../src/core/snapshot.ts';
+import type { Family, Sample } from './family.ts';
 import type { Buckets } from './histogram.ts';
 import type { BoundedNames } from './labels.ts';
 import { PROTOCOLS, type RequestMeter } from './meter.ts';
-
-/** One line of the page. `suffix` is `_bucket`, `_sum` or `_count` of a histogram. */
-export interface Sample {
-  readonly suffix?: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
-export interface Family {
-  /** Counters without `_total`: the two formats write it differently. */
-  readonly name: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
-  readonly help: string;
-  readonly read: () => readonly Sample[];
-}
+import { ownFamilies, type OwnReadings } from './own-families.ts';
 
 /** What is true of one model at the instant of the scrape. */
 export interface LiveModel {
@@ -36,7 +23,7 @@ export interface LiveModel {
 }
 
 /** What the metrics page asks at every scrape. All must be cheap and must not throw. */
-export interface MetricsDeps {
+export interface MetricsDeps extends OwnReadings {
   readonly build: Readonly<Record<'version' | 'commit' | 'node', string>>;
   readonly models: () => readonly LiveModel[];
   /** Null while there is none (yet). */
@@ -179,6 +166,7 @@ export function toFamilies(
     gauge('morphling_state_degraded', '1 while settings and history do not reach the disk.', () =>
       single(Number(deps.stateProblem() !== null)),
     ),
+    ...ownFamilies(deps),
     gauge('morphling_gpu_utilization_ratio', 'Share of time in which the device was busy.', () =>
       perDevice((one) => one.utilizationRatio),
     ),

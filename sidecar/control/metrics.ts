@@ -2,7 +2,8 @@
 import { collectDefaultMetrics, type Metric, Registry, type RegistryContentType } from 'prom-client';
 import type { CompletionSink } from '../../src/core/completion.ts';
 import type { HistoryEntry } from '../../src/core/history.ts';
-import { ChangeCounts, type Family, type MetricsDeps, toFamilies } from './families.ts';
+import { ChangeCounts, type MetricsDeps, toFamilies } from './families.ts';
+import type { Family } from './family.ts';
 import { BoundedNames } from './labels.ts';
 import { RequestMeter } from './meter.ts';
 

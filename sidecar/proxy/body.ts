@@ -6,13 +6,15 @@ import { Readable } from 'node:stream';
 export type Collected =
   | { readonly kind: 'whole'; readonly body: Buffer }
   | { readonly kind: 'too-large' }
+  /** all bodies together take as much as they may */
+  | { readonly kind: 'no-room' }
   /** the caller left, or its bytes were not HTTP */
   | { readonly kind: 'cut' };
 
 /** What all bodies now in memory may take together; the one number that many large callers cannot pass. */
 export interface BodyBudget {
   usedBytes: number;
-  readonly maxBytes: number;
+  maxBytes: number;
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -44,7 +46,7 @@ export function collectBody(
     if (bytes > limitBytes || budget.usedBytes > budget.maxBytes) {
       first = null;
       more = null;
-      finish({ kind: 'too-large' });
+      finish({ kind: bytes > limitBytes ? 'too-large' : 'no-room' });
     } else if (first === null) first = chunk;
     else if (more === null) more = [first, chunk];
     else more.push(chunk);

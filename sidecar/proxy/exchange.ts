@@ -5,6 +5,7 @@ import type { CompletionSink, Ending, Outcome } from '../../src/core/completion.
 import type { Codec, ParsedRequest, Route } from '../../src/wire/codec.ts';
 import type { BodyBudget } from './body.ts';
 import type { RequestHeaders } from './headers.ts';
+import { isAtLeast, type Pressure } from './pressure.ts';
 import type { Waiting } from './waiting.ts';
 
 /** Where an exchange stands; `settled` is final and reached exactly once. */
@@ -19,6 +20,8 @@ export interface Mood {
   isDraining: boolean;
   /** Pass-through: no batching, no limits. */
   isBypassed: boolean;
+  /** Memory runs out. */
+  pressure: Pressure;
 }
 
 export interface ExchangeOptions {
@@ -92,9 +95,9 @@ export class Exchange implements Waiting {
     return this.stage === 'settled';
   }
 
-  /** The connection ends with this answer: the agent is stopping, or part of the request stays unread. */
+  /** The connection ends with this answer: the agent stops or runs out of memory, or part of the request stays unread. */
   get isLast(): boolean {
-    return this.#mood.isDraining || !this.request.complete;
+    return this.#mood.isDraining || isAtLeast(this.#mood.pressure, 'closing') || !this.request.complete;
   }
 
   /** Takes the collected body; its bytes are given back to the budget when the exchange ends. */

@@ -39,6 +39,7 @@ import { createLane } from './lane.ts';
 import { EngineGate } from './limit.ts';
 import { toLoad, toStatus, type LaneLoad, type LaneStatus } from './load.ts';
 import { Models, OTHER_MODEL } from './models.ts';
+import { isAtLeast, type Pressure } from './pressure.ts';
 import { fetchJson } from './probe.ts';
 import { respondFault, respondPage, type Fault } from './respond.ts';
 import type { Lane } from './waiting.ts';
@@ -68,6 +69,8 @@ export interface Proxy {
   handle(request: IncomingMessage, response: ServerResponse): void;
   /** Pass-through from the next request on; what waits leaves at once. Keeps the framing law. */
   setBypassed(isBypassed: boolean): void;
+  /** How near memory is to its end, told whenever that changes. */
+  setPressure(pressure: Pressure): void;
   /** Settings were changed: what waits is looked at again. */
   settingsChanged(): void;
   /** Batches no longer wait, answers close their connections. Requests are still taken. */
@@ -91,6 +94,9 @@ export interface Proxy {
 const RELOAD = /^\/v2\/repository\/models\/([^/?]+)\/(?:un)?load(?:\?|$)/;
 /** Bodies of all requests in memory: room for many ordinary and some of the largest. */
 const BUDGET_BYTES_MIN = 256 << 20;
+/** What bodies may always take, as a part of their budget. */
+const TIGHT_DIVISOR = 16;
+const NO_MEMORY: Fault = { kind: 'shed', reason: 'memory', retryAfterMs: 1000 };
 /** A joined answer may be larger than any one request. */
 const ANSWER_LIMIT_FACTOR = 8;
 
@@ -99,8 +105,9 @@ export function createProxy(options: ProxyOptions): Proxy {
   const sink = toGuardedSink(options.sink, log);
   const { bodyBytes, queueRequests, concurrency, upstreamTimeoutMs } = config.limits;
   const upstream = options.upstream ?? createUpstream({ origin: config.upstream, timeoutMs: upstreamTimeoutMs });
-  const mood: Mood = { isDraining: false, isBypassed: false };
-  const budget: BodyBudget = { usedBytes: 0, maxBytes: Math.max(BUDGET_BYTES_MIN, 4 * bodyBytes) };
+  const mood: Mood = { isDraining: false, isBypassed: false, pressure: 'none' };
+  const budgetBytes = Math.max(BUDGET_BYTES_MIN, 4 * bodyBytes);
+  const budget: BodyBudget = { usedBytes: 0, maxBytes: budgetBytes };
   const keyNames = toKeyNames(config.batch.keyHeaders);
   const random = createRandom(seed);
   const batchability = createBatchability({
@@ -166,6 +173,10 @@ export function createProxy(options: ProxyOptions): Proxy {
       servePage(exchange, options.enginePage);
       return;
     }
+    if (isInference && mood.pressure === 'shedding') {
+      refuse(exchange, NO_MEMORY);
+      return;
+    }
     if (!isInference || mood.isBypassed) {
       passThrough(exchange);
       return;
@@ -180,6 +191,9 @@ export function createProxy(options: ProxyOptions): Proxy {
           return;
         case 'too-large':
           refuse(exchange, tooLarge(bodyBytes));
+          return;
+        case 'no-room':
+          refuse(exchange, NO_MEMORY);
           return;
         case 'whole':
           exchange.setBody(collected.body);
@@ -235,6 +249,12 @@ export function createProxy(options: ProxyOptions): Proxy {
       mood.isBypassed = isBypassed;
       intake.releaseAll();
       driver.pumpAll();
+    },
+    setPressure(pressure) {
+      // Small requests still pass where something else took the memory.
+      if (!isAtLeast(pressure, 'tight')) budget.maxBytes = budgetBytes;
+      else if (mood.pressure === 'none') budget.maxBytes = Math.max(budget.usedBytes, budgetBytes / TIGHT_DIVISOR);
+      mood.pressure = pressure;
     },
     settingsChanged: () => driver.pumpAll(),
     drain() {

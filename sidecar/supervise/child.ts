@@ -3,7 +3,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import type { Socket } from 'node:net';
-import type { FromSupervisor, ToSupervisor } from '../../src/core/processes.ts';
+import type { FromSupervisor, RestartReason, ToSupervisor } from '../../src/core/processes.ts';
 
 export interface ChildOptions {
   readonly name: 'data' | 'mind';
@@ -14,7 +14,9 @@ export interface ChildOptions {
   readonly restart: RestartRule;
   /** Resident bytes above which it is ended; Infinity: never. */
   readonly rssLimitBytes: number;
-  readonly onMessage: (message: ToSupervisor) => void;
+  /** So many seconds without an answer to a ping and it is ended: its event loop hangs. */
+  readonly silentMaxS: number;
+  readonly onMessage: (message: Exclude<ToSupervisor, { kind: 'pong' }>) => void;
   readonly onExit: (code: number | null, signal: NodeJS.Signals | null) => void;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: object) => void;
 }
@@ -29,6 +31,8 @@ export interface RestartRule {
 }
 
 const WATCH_MS = 1_000;
+/** A child that loads its modules from a cold disk answers nothing yet. */
+const START_MAX_S = 30;
 /** Relays not yet written by then are dropped: a stuck process must not fill the supervisor's memory. */
 const UNSENT_MAX = 64;
 
@@ -40,9 +44,19 @@ export class Child {
   #crashesMs: number[] = [];
   #unsent = 0;
   #isWanted = false;
+  /** Pings since the last answer. They are counted, not timed: where the whole pod was frozen, nobody hung. */
+  #silentS = 0;
+  #hasAnswered = false;
+  #endedFor: RestartReason = 'crash';
+  readonly #restarts: Record<RestartReason, number> = { crash: 0, hung: 0, memory: 0 };
 
   constructor(options: ChildOptions) {
     this.#options = options;
+  }
+
+  /** How often it had to be started again, by why. */
+  get restarts(): Readonly<Record<RestartReason, number>> {
+    return this.#restarts;
   }
 
   /** It crashed too often: started only now and then. */
@@ -100,6 +114,9 @@ export class Child {
     const child = fork(file, [], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     this.#process = child;
     this.#unsent = 0;
+    this.#silentS = 0;
+    this.#hasAnswered = false;
+    this.#endedFor = 'crash';
     if (niceness !== 0 && child.pid !== undefined) {
       try {
         setPriority(child.pid, niceness);
@@ -107,14 +124,21 @@ export class Child {
         // It has ended already, or may not be changed here: it then only runs at normal priority.
       }
     }
-    child.on('message', (message) => this.#options.onMessage(message as ToSupervisor));
+    child.on('message', (message: ToSupervisor) => {
+      this.#silentS = 0;
+      this.#hasAnswered = true;
+      if (message.kind !== 'pong') this.#options.onMessage(message);
+    });
     // A failed send has its own callback; a failed start is followed by no `exit`.
     child.on('error', (error) => {
       log('error', `${name} could not be started`, { error: error.message });
       if (child.pid === undefined) this.#ended(child, null, null);
     });
     child.on('exit', (code, signal) => this.#ended(child, code, signal));
-    this.#watch = setInterval(() => this.#checkMemory(child), WATCH_MS);
+    this.#watch = setInterval(() => {
+      this.#checkMemory(child);
+      this.#checkPulse(child);
+    }, WATCH_MS);
     log('info', `${name} started`, { pid: child.pid });
   }
 
@@ -124,11 +148,12 @@ export class Child {
     this.#process = null;
     if (this.#watch !== null) clearInterval(this.#watch);
     if (this.#isWanted) {
+      this.#restarts[this.#endedFor] += 1;
       this.#crashesMs.push(performance.now());
       const crashes = this.#recentCrashes();
       const fastMs = Math.min(restart.maxMs, restart.minMs * 2 ** (crashes - 1));
       const delayMs = this.isGivenUp ? restart.slowMs : fastMs;
-      log('warn', `${name} ended`, { code, signal, crashes, restartMs: delayMs });
+      log('warn', `${name} ended`, { code, signal, reason: this.#endedFor, crashes, restartMs: delayMs });
       this.#timer = setTimeout(() => {
         this.#timer = null;
         this.#spawn();
@@ -149,7 +174,20 @@ export class Child {
     const rssBytes = readRssBytes(child.pid);
     if (rssBytes === null || rssBytes <= rssLimitBytes) return;
     log('warn', `${name} takes too much memory and is ended`, { rssBytes, rssLimitBytes });
+    this.#endedFor = 'memory';
     child.kill('SIGKILL');
+  }
+
+  #checkPulse(child: ChildProcess): void {
+    const { silentMaxS, name, log } = this.#options;
+    if (this.#silentS >= (this.#hasAnswered ? silentMaxS : START_MAX_S)) {
+      log('error', `${name} hangs and is ended`, { silentS: this.#silentS });
+      this.#endedFor = 'hung';
+      child.kill('SIGKILL');
+      return;
+    }
+    this.#silentS += 1;
+    this.send({ kind: 'ping' });
   }
 }
 

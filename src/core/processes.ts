@@ -18,8 +18,22 @@ export type ToData =
   | { readonly kind: 'apply'; readonly proposal: Proposal }
   | { readonly kind: 'explain'; readonly explanation: Explanation };
 
+/** Why a child had to be started again. */
+export type RestartReason =
+  /** it ended by itself, or somebody ended it */
+  | 'crash'
+  /** its event loop answered nothing for too long */
+  | 'hung'
+  /** it took more memory than it may */
+  | 'memory';
+
+/** Restarts since the supervisor started. */
+export type RestartCounts = Readonly<Record<'data' | 'mind', Readonly<Record<RestartReason, number>>>>;
+
 /** child -> supervisor. */
 export type ToSupervisor =
+  /** the event loop runs: the answer to `ping` */
+  | { readonly kind: 'pong' }
   /** data: connections may be handed over; mind: started. */
   | { readonly kind: 'ready' }
   /** data: has this connection, before it read a byte of it; the supervisor may let go of its own handle. */
@@ -30,6 +44,10 @@ export type ToSupervisor =
 
 /** supervisor -> child. */
 export type FromSupervisor =
+  /** to be answered with `pong` at once */
+  | { readonly kind: 'ping' }
+  /** data: for its metrics page; sent when it is ready and whenever one ends */
+  | { readonly kind: 'restarts'; readonly counts: RestartCounts }
   /** data: with a socket handle; `id` counts up, and is answered by `accepted`. */
   | { readonly kind: 'connection'; readonly id: number }
   | { readonly kind: 'drain' }

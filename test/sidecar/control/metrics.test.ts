@@ -45,6 +45,9 @@ function setUp(change: Partial<MetricsDeps> = {}, maxModels = 100): Metrics {
     {
       build: { version: '1.0.0', commit: 'abc', node: process.version },
       models: () => [live('resnet')],
+      upstream: () => ({ isDown: true, retries: { made: 3, refused: 1 } }),
+      restarts: () => ({ data: { crash: 1, hung: 2, memory: 0 }, mind: { crash: 0, hung: 0, memory: 4 } }),
+      memoryRatio: () => 0.5,
       telemetry: () => ({
         devices: [
           {
@@ -138,6 +141,12 @@ describe('the metrics page', () => {
         'morphling_reward 0.1',
         'morphling_bypass_active 1',
         'morphling_state_degraded 0',
+        'morphling_upstream_up 0',
+        'morphling_upstream_retries_total{result="made"} 3',
+        'morphling_upstream_retries_total{result="refused"} 1',
+        'morphling_process_restarts_total{process="data",reason="hung"} 2',
+        'morphling_process_restarts_total{process="mind",reason="memory"} 4',
+        'morphling_memory_pressure_ratio 0.5',
         'morphling_gpu_utilization_ratio{gpu="0",uuid="GPU-1"} 0.5',
         'morphling_gpu_memory_used_bytes{gpu="0",uuid="GPU-1"} 1024',
         'morphling_gpu_temperature_celsius{gpu="0",uuid="GPU-1"} 60',
