@@ -1,7 +1,7 @@
 // How much of a heavy suite runs: all of it on demand, a part where two cores are shared.
 
-/** MORPHLING_TEST_SCALE, 0..1; `fallback` where it is not set. */
-export function readScale(fallback = 1): number {
+/** MORPHLING_TEST_SCALE, over 0 up to 1; a tenth where it is not set: the whole is for a quiet machine. */
+export function readScale(fallback = 0.1): number {
   const text = process.env['MORPHLING_TEST_SCALE'];
   const scale = text === undefined ? fallback : Number(text);
   if (!(scale > 0 && scale <= 1)) throw new Error(`MORPHLING_TEST_SCALE is a number over 0 up to 1, not ${text}`);

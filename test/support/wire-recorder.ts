@@ -71,7 +71,7 @@ export async function startRecorder(script: Script = { request: answerEcho }, po
     const parser = new WireParser('request', {
       head(message) {
         started = message.start;
-        if (link.poison !== null) reused.push(`${message.start} after ${link.poison}`);
+        if (link.poison !== null && !isProbe(message)) reused.push(`${message.start} after ${link.poison}`);
         link.requests += 1;
         recorder.script.head?.(toSeen(message));
       },
@@ -79,7 +79,7 @@ export async function startRecorder(script: Script = { request: answerEcho }, po
         started = null;
         const request = toSeen(message);
         // The agent's own questions about health and metadata are nobody's request.
-        if (valuesOf(message.headers, 'user-agent')[0] === 'morphling') {
+        if (isProbe(message)) {
           recorder.script.request(request);
           return;
         }
@@ -123,6 +123,11 @@ export async function startRecorder(script: Script = { request: answerEcho }, po
       }),
   };
   return recorder;
+}
+
+/** The agent asks about health and metadata itself, at moments of its own. */
+function isProbe(message: WireMessage): boolean {
+  return valuesOf(message.headers, 'user-agent')[0] === 'morphling';
 }
 
 /** An answer with a length. */

@@ -2,10 +2,9 @@
 // cut; never other bytes than those of its own answer, and never a connection used again after it.
 
 /** Bytes to write (latin1), ms to wait, or how the connection ends. A script without an end leaves it open. */
-export type Step = string | number | 'FIN' | 'RST';
-const step = (kind: 'FIN' | 'RST'): Step => kind;
-const END = step('FIN');
-const RESET = step('RST');
+export type Step = string | number | { readonly end: 'FIN' | 'RST' };
+const END: Step = { end: 'FIN' };
+const RESET: Step = { end: 'RST' };
 
 /**
  * - `fault`: 502, 503 or 504, marked as the agent's own
@@ -188,7 +187,7 @@ export function badAnswers(): BadAnswer[] {
       ['half a status line, then silence', ['HTTP/1.1 2'], 'fault'],
       ['a head, then silence', [`${OK}Content-Length: 5\r\n\r\n`], ['cut', 'fault']],
       ['half a body, then silence', [`${OK}Content-Length: 5\r\n\r\nhel`], ['cut', 'fault']],
-      ['a head letter by letter', [...[...HELLO].flatMap((letter): Step[] => [letter, 100])], 'fault'],
+      ['a head letter by letter', HELLO.split('').flatMap((letter): Step[] => [letter, 100]), 'fault'],
     ]),
     // Odd, but with one reading only: these pass as they are.
     ...rows(
@@ -201,7 +200,7 @@ export function badAnswers(): BadAnswer[] {
         ['1900 headers', [framed(`${'X-A: b\r\n'.repeat(1900)}Content-Length: 5`)], 'ok', 'hello'],
         ['a line end behind it', [`${HELLO}\r\n`], 'ok', 'hello'],
         ['five times 103', ['HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(5), HELLO], 'ok', 'hello'],
-        ['letter by letter', [...[...HELLO].flatMap((letter): Step[] => [letter, 1])], 'ok', 'hello'],
+        ['letter by letter', HELLO.split('').flatMap((letter): Step[] => [letter, 1]), 'ok', 'hello'],
         ['a body that is no gzip', [framed('Content-Encoding: gzip\r\nContent-Length: 5')], 'ok', 'hello'],
         ['high bytes in a value', [framed('X-A: caf\xe9\r\nContent-Length: 5')], 'ok', 'hello'],
         ['__proto__', [framed('__proto__: b\r\nconstructor: c\r\nContent-Length: 5')], 'ok', 'hello'],
@@ -238,7 +237,7 @@ export function badAnswers(): BadAnswer[] {
 function rows(
   group: string,
   table: readonly Row[],
-  { mayReuse = false, method = 'POST' as 'POST' | 'HEAD' } = {},
+  { mayReuse = false, method = 'POST' }: { readonly mayReuse?: boolean; readonly method?: 'POST' | 'HEAD' } = {},
 ): BadAnswer[] {
   return table.map(([name, steps, verdict, body = '']) => ({
     name: `${group}: ${name}`,
@@ -259,8 +258,8 @@ export async function play(
   for (const one of steps) {
     if (socket.destroyed) return;
     if (typeof one === 'number') await new Promise((resolve) => setTimeout(resolve, one));
-    else if (one === 'FIN') socket.end();
-    else if (one === 'RST') socket.resetAndDestroy();
-    else socket.write(Buffer.from(one, 'latin1'));
+    else if (typeof one === 'string') socket.write(Buffer.from(one, 'latin1'));
+    else if (one.end === 'FIN') socket.end();
+    else socket.resetAndDestroy();
   }
 }
