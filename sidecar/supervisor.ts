@@ -22,6 +22,9 @@ const HANDOVER_MS = 5_000;
 const DATA_SILENT_MAX_S = 5;
 const MIND_SILENT_MAX_S = 30;
 const WATCH_MS = 100;
+/** A mind that has been told to end gets so long for its telemetry children, and is looked at so often. */
+const MIND_END_MS = 1_000;
+const MIND_POLL_MS = 10;
 /** After the drain's own time: whoever is still there is ended. */
 const GRACE_MS = 1_000;
 
@@ -170,6 +173,8 @@ export function runSupervisor(config: AgentConfig): Promise<number> {
       if (drains > 2) finish(130);
       data.release();
       mind.release();
+      // Nothing is decided any more. Killed, it would leave a telemetry child behind; told, it ends that first.
+      mind.kill('SIGTERM');
       const isHeard = data.send({ kind: 'drain' });
       if (drains > 1) {
         server.close();
@@ -195,9 +200,15 @@ export function runSupervisor(config: AgentConfig): Promise<number> {
       clearInterval(watch);
       server.close();
       data.kill('SIGKILL');
-      mind.kill('SIGKILL');
       splicer.destroyAll();
-      resolve(code);
+      mind.kill('SIGTERM');
+      const startMs = performance.now();
+      const poll = setInterval(() => {
+        if (mind.isRunning && performance.now() - startMs < MIND_END_MS) return;
+        clearInterval(poll);
+        mind.kill('SIGKILL');
+        resolve(code);
+      }, MIND_POLL_MS);
     };
 
     process.on('SIGTERM', () => drain('SIGTERM'));
