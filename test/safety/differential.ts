@@ -49,7 +49,7 @@ for (const one of allCases().filter(({ name }) => name.includes(words))) {
     send(bench.port, bytes),
   ]);
   await sleep(2);
-  const saw = [...recorder.seen.map(({ method, framing, body }) => `${method} ${framing} ${body.length}`)];
+  const saw = recorder.seen.map(({ method, framing, body }) => `${method} ${framing} ${body.length}`);
   if (recorder.torn.length > 0) saw.push(`${recorder.torn.length} torn`);
   const isSame = byNode === byAgent && handled.length === recorder.seen.length;
   if (!isSame) differing += 1;

@@ -12,7 +12,7 @@ if (mutant !== undefined) {
       const loaded = nextLoad(url, context);
       const changes = mutant.changes.filter(({ file }) => url.endsWith(`/${file}`));
       if (changes.length === 0) return loaded;
-      let source = String(loaded.source);
+      let source = Buffer.from((loaded.source ?? '') as string | Uint8Array).toString();
       for (const { from, to } of changes) {
         if (from !== null && !source.includes(from)) fail(`mutant ${name} no longer applies: ${from} is not in ${url}`);
         source = from === null ? to : source.replaceAll(from, to);
