@@ -49,7 +49,9 @@ export const injectCommand: Command = {
   notes: [
     'What was done, and what to know about it, goes to stderr. A second run changes nothing. Documents that need no',
     'change pass byte for byte; comments stay, but in documents with aliases. Pods opt out with the label',
-    `morphling.io/inject: "false". Keys of --set: ${Object.keys(INJECT_FIELDS).join(', ')}.`,
+    'morphling.io/inject: "false".',
+    `Keys of --set: ${Object.keys(INJECT_FIELDS).slice(0, 8).join(', ')},`,
+    `${Object.keys(INJECT_FIELDS).slice(8).join(', ')}.`,
   ].join('\n'),
   run,
 };

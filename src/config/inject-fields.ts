@@ -39,6 +39,7 @@ export type InjectKey =
   | 'model'
   | 'engine'
   | 'port'
+  | 'data-port'
   | 'mode'
   | 'sla-p99-ms'
   | 'tuning-policy'
@@ -65,6 +66,11 @@ export const INJECT_FIELDS: Readonly<Record<InjectKey, InjectField>> = {
     }),
     default: undefined,
     doc: "Where the model server listens for HTTP; left out: the container's http port, found by its name.",
+  },
+  'data-port': {
+    schema: Type.Integer({ minimum: 1024, maximum: 65_535 }),
+    default: 19_480,
+    doc: 'Where the agent listens; for controllers whose Service has a fixed number: the model moves, the agent takes its place.',
   },
   mode: {
     ...agent('policy.mode'),

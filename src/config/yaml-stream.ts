@@ -1,5 +1,5 @@
 // A stream of Kubernetes objects, YAML or JSON, that gives back untouched documents byte for byte.
-import { type Document, isMap, isSeq, parseDocument, stringify, type Tags } from 'yaml';
+import { type Document, isMap, isScalar, isSeq, parseDocument, stringify, type Tags } from 'yaml';
 import { applyPatch, fromPointer, isEqualJson, type JsonPatch } from '../core/json-patch.ts';
 import type { Issue } from '../core/errors.ts';
 
@@ -53,7 +53,7 @@ export function patchYaml({ source, value }: StreamDocument, patch: JsonPatch): 
       lineWidth: 0,
       // The habit of the file: `- ` under its key or indented, `{a: 1}` or `{ a: 1 }`.
       indentSeq: !/^( *)(?:- )*[^\s#-][^\n]*:[ \t]*\n\1- /m.test(source),
-      flowCollectionPadding: !/\{[^\s}]/.test(source),
+      flowCollectionPadding: !/[:,[-] ?\{[a-z]/i.test(source),
     });
     if (isEqualJson(toPlain(parse(text)), expected)) return text;
   } catch {
@@ -116,7 +116,17 @@ function applyStep(document: Document.Parsed, step: JsonPatch[number]): void {
   }
   if (!isMap(parent)) throw new Error('not written in place');
   if (step.op === 'remove') parent.delete(key);
-  else parent.set(key, document.createNode(step.value));
+  else if (!setScalar(parent.get(key, true), step.value)) parent.set(key, document.createNode(step.value));
+}
+
+/** A scalar for a scalar keeps the comment behind it. False: it has to be another node. */
+function setScalar(node: unknown, value: unknown): boolean {
+  if (!isScalar(node) || node.anchor !== undefined || typeof value === 'object') return false;
+  if (typeof value !== typeof node.value) delete node.type;
+  delete node.source;
+  delete node.format;
+  node.value = value;
+  return true;
 }
 
 /** Undefined where it is not JSON. */

@@ -4,11 +4,11 @@ import { INJECT_FIELDS, type InjectKey } from '../config/inject-fields.ts';
 import type { Visibility } from './gpu.ts';
 import type { Knobs } from './knobs.ts';
 import { DATA_PORT_NAME, METRICS_PORT_NAME } from './ports.ts';
-import { toBytes } from './quantity.ts';
+import { toBytes, toMillicores } from './quantity.ts';
 import type { AgentPorts, InjectOptions } from './result.ts';
 
 export const AGENT_CONTAINER = 'morphling-agent';
-export const STATE_DIR = '/var/lib/morphling';
+const STATE_DIR = '/var/lib/morphling';
 
 /** Of the image's own user. */
 const USER_ID = 10_001;
@@ -73,11 +73,16 @@ function toArgs({ modelPort, ports, knobs, visibility }: AgentPlan, options: Inj
   const args = [
     'agent',
     '--fail-open',
-    ...['--listen', `${host}:${ports.data}`],
-    ...['--upstream', `http://127.0.0.1:${modelPort}`],
-    ...['--control', `127.0.0.1:${ports.control}`],
-    ...['--metrics', `${host}:${ports.metrics}`],
-    ...['--state-dir', STATE_DIR],
+    '--listen',
+    `${host}:${ports.data}`,
+    '--upstream',
+    `http://127.0.0.1:${modelPort}`,
+    '--control',
+    `127.0.0.1:${ports.control}`,
+    '--metrics',
+    `${host}:${ports.metrics}`,
+    '--state-dir',
+    STATE_DIR,
   ];
   for (const [key, field] of Object.entries(INJECT_FIELDS)) {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- keys of the table itself
@@ -102,10 +107,16 @@ function toEnvironment({ isNative, knobs }: AgentPlan): Record<string, unknown>[
 /** Requests and a memory limit; a CPU limit only where someone asks for it. */
 function toResources(knobs: Knobs, { claims }: Visibility): Record<string, unknown> {
   const read = (key: InjectKey): string => knobs[key] ?? String(INJECT_FIELDS[key].default);
-  const limit = knobs['cpu-limit'];
+  const [cpu, memory] = [knobs['cpu-limit'], read('memory-limit')];
+  // A default request above a limit that was asked for would be refused by the API server.
+  const isCpuOver = cpu !== undefined && toMillicores(read('cpu-request')) > toMillicores(cpu);
+  const isMemoryOver = toBytes(read('memory-request')) > toBytes(memory);
   return {
-    requests: { cpu: read('cpu-request'), memory: read('memory-request') },
-    limits: { ...(limit === undefined ? {} : { cpu: limit }), memory: read('memory-limit') },
+    requests: {
+      cpu: isCpuOver ? cpu : read('cpu-request'),
+      memory: isMemoryOver ? memory : read('memory-request'),
+    },
+    limits: { ...(cpu === undefined ? {} : { cpu }), memory },
     ...(claims.length === 0 ? {} : { claims }),
   };
 }

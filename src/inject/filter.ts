@@ -142,7 +142,7 @@ function injectTemplate(
   });
   if (template.treatment === 'label') {
     const labelled = labelTemplate(pod, options.version);
-    if (labelled.length === 0) return { ...end('present', 'labelled already', []), pods: false };
+    if (labelled.length === 0) return { ...end('present', 'labelled already', notes), pods: false };
     return end('labelled', 'labelled: the webhook puts the agent into the pods that are made of it', notes, labelled);
   }
   // Templates are applied again and again, by server-side apply too, which refuses one number twice.

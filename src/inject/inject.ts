@@ -7,7 +7,7 @@ import { type Knobs, readKnobs } from './knobs.ts';
 import { chooseNative, toMinor } from './native.ts';
 import { tellNeighbours } from './neighbours.ts';
 import { at, containersOf, isRecord, listAt, type PodLike, portsOf, textAt, textsAt } from './pod.ts';
-import { choosePorts } from './ports.ts';
+import { choosePorts, DATA_PORT } from './ports.ts';
 import { isGuaranteed } from './qos.ts';
 import type { AgentPorts, InjectionStatus, InjectOptions, InjectResult, Note, Refusal, Takeover } from './result.ts';
 import { findServing, type Serving } from './serving.ts';
@@ -41,7 +41,7 @@ export function injectPod(pod: PodLike, options: InjectOptions): InjectResult {
   if ('kind' in native) return native;
 
   const changes = new Changes(pod);
-  const { how, ports } = plan(pod, serving, options);
+  const { how, ports, notes: portNotes } = plan(pod, serving, knobs, options);
   const names = takeOver(changes, serving, how, ports.data);
   const drainNotes = addDrain(changes, serving, spec, minor);
   const neighbourNotes = tellNeighbours(changes, pod, serving.port, ports);
@@ -68,6 +68,7 @@ export function injectPod(pod: PodLike, options: InjectOptions): InjectResult {
   });
   const notes = [
     ...serving.notes,
+    ...portNotes,
     ...native.notes,
     ...drainNotes,
     ...neighbourNotes,
@@ -117,19 +118,30 @@ function findUnfit(pod: PodLike): Refusal | null {
 function plan(
   pod: PodLike,
   { container, port }: Serving,
+  knobs: Knobs,
   options: InjectOptions,
-): { readonly how: Takeover; readonly ports: AgentPorts } {
+): { readonly how: Takeover; readonly ports: AgentPorts; readonly notes: readonly Note[] } {
+  const wanted = knobs['data-port'] === undefined ? DATA_PORT : Number(knobs['data-port']);
   const own = portsOf(container).filter((one) => one.isTcp);
-  const dataPort = choosePorts({}).data;
-  const isDeclared = own.some((one) => one.number === dataPort) && !own.some((one) => one.number === port);
-  if (isDeclared) return { how: 'declare', ports: choosePorts(pod, new Set([dataPort])) };
-  const names = own.filter((one) => one.number === port && one.name !== '').map(({ name }) => name);
+  const isDeclared = own.some((one) => one.number === wanted) && !own.some((one) => one.number === port);
   const others = [...containersOf(pod), ...containersOf(pod, 'initContainers')].filter(
     ({ raw }) => raw !== container.raw,
   );
+  if (isDeclared) return { how: 'declare', ports: choosePorts(pod, wanted, true), notes: [] };
+  const ports = choosePorts(pod, wanted);
+  const names = own.filter((one) => one.number === port && one.name !== '').map(({ name }) => name);
   const isShared = others.some((other) => portsOf(other).some(({ name }) => names.includes(name)));
   const how = options.takeover ?? 'move';
-  return { how: how === 'move' && isShared ? 'declare' : how, ports: choosePorts(pod) };
+  const isMissed = knobs['data-port'] !== undefined && ports.data !== wanted;
+  const notes: Note[] = isMissed
+    ? [
+        {
+          message: `port ${wanted} is declared for something else, so the agent listens on ${ports.data}`,
+          remedy: 'let the model listen on another port and name that one with config.morphling.io/port',
+        },
+      ]
+    : [];
+  return { how: how === 'move' && isShared ? 'declare' : how, ports, notes };
 }
 
 /** The stamp goes last: a map that it makes has to be in the record that it carries. */

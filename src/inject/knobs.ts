@@ -1,9 +1,8 @@
 // The annotations `config.morphling.io/…` of one pod, read against their table.
-import { checkValue } from '../config/check.ts';
+import { checkValue, toUnknownKeyIssue } from '../config/check.ts';
 import { toJsonSchema } from '../config/describe.ts';
 import { INJECT_FIELDS, INJECT_PREFIX, type InjectKey } from '../config/inject-fields.ts';
 import { type Issue } from '../core/errors.ts';
-import { nearestWord } from '../core/nearest.ts';
 import { toBytes, toMillicores } from './quantity.ts';
 
 /** Texts as they were written, those that are well only. */
@@ -28,10 +27,7 @@ export function readKnobs(annotations: Readonly<Record<string, string>>, default
   for (const [name, text] of Object.entries(given)) {
     const key = name.slice(INJECT_PREFIX.length);
     if (!isKey(key)) {
-      const near = nearestWord(key, Object.keys(INJECT_FIELDS));
-      const expected =
-        near === null ? `one of ${Object.keys(INJECT_FIELDS).join(', ')}` : `no such key; did you mean ${near}?`;
-      issues.push({ field: name, expected, got: JSON.stringify(text.slice(0, 80)) });
+      issues.push({ ...toUnknownKeyIssue('', key, Object.keys(INJECT_FIELDS)), field: name });
       continue;
     }
     const trimmed = text.trim();

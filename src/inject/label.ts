@@ -23,15 +23,21 @@ export function labelTemplate(pod: PodLike, version: string): JsonPatch {
 export function unlabelTemplate(pod: PodLike): Uninjection | null {
   const stamp = readLabelStamp(textsAt(pod, 'metadata', 'annotations'));
   if (stamp === null) return null;
-  const labels = at(pod, 'metadata', 'labels');
-  const isAlone = isRecord(labels) && Object.keys(labels).length === 1;
-  const isMade = stamp.absent.includes('/metadata/labels') || stamp.absent.includes('/metadata');
-  const path = isAlone && isMade ? '/metadata/labels' : toPointer(['metadata', 'labels', INJECT_LABEL]);
+  const metadata = at(pod, 'metadata');
+  const labels = at(metadata, 'labels');
+  const isSingle = (key: string): boolean => Object.keys(at(metadata, key) ?? {}).length === 1;
+  const isMade = (path: string): boolean => stamp.absent.includes(path) || stamp.absent.includes('/metadata');
+  const isOurs =
+    stamp.absent.includes('/metadata') &&
+    Object.keys(metadata ?? {}).every((key) => (key === 'labels' || key === 'annotations') && isSingle(key));
+  if (isOurs) return { patch: [{ op: 'remove', path: '/metadata' }], notes: [] };
+  const path =
+    isSingle('labels') && isMade('/metadata/labels')
+      ? '/metadata/labels'
+      : toPointer(['metadata', 'labels', INJECT_LABEL]);
   const isThere = isRecord(labels) && Object.hasOwn(labels, INJECT_LABEL);
-  return {
-    patch: [...(isThere ? [{ op: 'remove', path } as const] : []), ...removeStamp(pod, stamp.absent, [])],
-    notes: [],
-  };
+  const unlabel: JsonPatch = isThere ? [{ op: 'remove', path }] : [];
+  return { patch: [...unlabel, ...removeStamp(pod, stamp.absent, [])], notes: [] };
 }
 
 /** The stamp tells which maps were made, so it can only be written when all of them are known. */

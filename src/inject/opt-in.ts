@@ -1,7 +1,7 @@
 // Who asked for an agent: nobody gets one unasked.
 
 export const INJECT_LABEL = 'morphling.io/inject';
-export const NAMESPACE_LABEL = 'morphling.io/injection';
+const NAMESPACE_LABEL = 'morphling.io/injection';
 
 /** What the labels say about one pod. */
 export type Wish =

@@ -13,8 +13,13 @@ export function isGuaranteed(spec: unknown): boolean {
         const toNumber = resource === 'cpu' ? toMillicores : toBytes;
         const limit = at(raw, 'resources', 'limits', resource);
         const request = at(raw, 'resources', 'requests', resource) ?? limit;
-        return limit !== undefined && limit !== null && toNumber(String(limit)) === toNumber(String(request));
+        return limit !== undefined && limit !== null && toNumber(toText(limit)) === toNumber(toText(request));
       }),
     )
   );
+}
+
+/** A quantity may be written as a number. */
+function toText(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
 }

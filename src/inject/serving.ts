@@ -69,7 +69,7 @@ export function findServing(pod: PodLike, wanted: string | undefined): Serving |
 }
 
 /** A helper of the pod, not its model. KServe's own agent is called just `agent`, so its port says who it is. */
-export function isNeighbour(container: Container): boolean {
+function isNeighbour(container: Container): boolean {
   return NEIGHBOURS.has(container.name) || isKserveAgent(container) || container.name === 'morphling-agent';
 }
 
@@ -165,7 +165,7 @@ function choose(models: readonly Container[]): Container | null {
 }
 
 /** An extended resource such as nvidia.com/gpu, or a DRA claim. */
-export function hasDevice({ raw }: Container): boolean {
+function hasDevice({ raw }: Container): boolean {
   const limits = at(raw, 'resources', 'limits');
   const names = typeof limits === 'object' && limits !== null ? Object.keys(limits) : [];
   return (

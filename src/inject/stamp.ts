@@ -35,7 +35,7 @@ export function readStatus(annotations: Readonly<Record<string, string>>): Injec
     ['data', 'metrics', 'control'].every((key) => typeof at(ports, key) === 'number') &&
     ['names', 'values', 'absent', 'nulls'].every((key) => Array.isArray(at(undo, key)));
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the members that are read were looked at
-  return isWhole ? (stamp as unknown as InjectionStatus) : null;
+  return isWhole ? (stamp as InjectionStatus) : null;
 }
 
 export function readLabelStamp(annotations: Readonly<Record<string, string>>): LabelStamp | null {

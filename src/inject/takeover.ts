@@ -6,8 +6,11 @@ import type { Serving } from './serving.ts';
 
 /** Where a container may name one of its ports: the holders of `port`, as paths within the container. */
 const PORT_HOLDERS: readonly (readonly string[])[] = [
-  ...['livenessProbe', 'readinessProbe', 'startupProbe'],
-  ...['lifecycle.postStart', 'lifecycle.preStop'],
+  'livenessProbe',
+  'readinessProbe',
+  'startupProbe',
+  'lifecycle.postStart',
+  'lifecycle.preStop',
 ].flatMap((path) => ['httpGet', 'tcpSocket'].map((action) => [...path.split('.'), action]));
 
 /**

@@ -44,7 +44,7 @@ export function retarget(object: unknown, all: readonly InjectedPods[], version:
       const value = kind === 'pool' ? pods.dataPort : toTarget(pods);
       steps.push({ op: was === undefined ? 'add' : 'replace', path: toPointer(path), value });
       targets.push(was === undefined ? [index, value] : [index, value, was]);
-      notes.push(...noteRollout(value, pods));
+      notes.push(...noteRollout(value, pods, kind));
     }
   }
   if (kind === 'service' && textAt(object, 'spec', 'clusterIP') === 'None')
@@ -152,13 +152,14 @@ function toTarget({ names, dataPort, isNameFound }: InjectedPods): string | numb
   return isNameFound ? (names[0] ?? DATA_PORT_NAME) : dataPort;
 }
 
-function noteRollout(value: string | number, { names }: InjectedPods): Note[] {
+function noteRollout(value: string | number, { names }: InjectedPods, kind: TargetKind): Note[] {
   if (typeof value === 'string' && names.includes(value)) return [];
+  const remedy =
+    kind === 'pool'
+      ? 'on a live cluster roll the workload out first, then apply the pool'
+      : 'on a live cluster name the port in the template and send to that name first, roll out, then inject';
   return [
-    {
-      message: `pods without the agent have no port ${value}, so they get no traffic once this is applied`,
-      remedy: 'on a live cluster name the port in the template and send to that name first, roll out, then inject',
-    },
+    { message: `pods without the agent have no port ${value}, so they get no traffic once this is applied`, remedy },
   ];
 }
 

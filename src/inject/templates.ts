@@ -1,6 +1,7 @@
 // Where pods lie in the objects of a stream, and what can be done with them there.
+import { INJECT_PREFIX } from '../config/inject-fields.ts';
 import { toPointer } from '../core/json-patch.ts';
-import { at, containersOf, isRecord, listAt, type PodLike, portsOf, textAt } from './pod.ts';
+import { at, containersOf, isRecord, listAt, type PodLike, portsOf, textAt, textsAt } from './pod.ts';
 import type { Note, Takeover } from './result.ts';
 
 /** A pod inside another object. */
@@ -52,10 +53,8 @@ export function findTemplates(object: unknown): Template[] {
         ['spec'],
         [
           {
-            message:
-              'KServe writes the InferencePool and the Service itself, with the number that the container declares',
-            remedy:
-              'declare the number of the data port and name the real one, as in manifests/examples/llminferenceservice.yaml',
+            message: 'KServe makes its Service and InferencePool with port 8000, which is the model itself',
+            remedy: 'move the model and put the agent on 8000, as in manifests/examples/llminferenceservice.yaml',
           },
         ],
       );
@@ -93,13 +92,15 @@ function toTemplates(
   ];
 }
 
-/** KubeRay reads the head's ports for a Service of its own, so they stay; callers come by the agent's own port name. */
+/** KubeRay reads the head's ports for a Service of its own, so they stay; `data-port` puts the agent on that number. */
 function findRay(object: unknown, path: readonly string[]): Template[] {
   const note: Note = {
     message: "KubeRay's own Service still leads to the model itself",
-    remedy: 'let callers use a Service with targetPort morphling-data, as in manifests/examples/rayservice.yaml',
+    remedy: 'move Ray Serve to another port and put the agent in its place, as in manifests/examples/rayservice.yaml',
   };
-  const head = toTemplates(object, [...path, 'headGroupSpec', 'template'], 'keep', [note]);
+  const headAt = [...path, 'headGroupSpec', 'template'];
+  const isInItsPlace = textAt(object, ...headAt, 'metadata', 'annotations', `${INJECT_PREFIX}data-port`) !== '';
+  const head = toTemplates(object, headAt, 'keep', isInItsPlace ? [] : [note]);
   const workers = listAt(object, ...path, 'workerGroupSpecs').flatMap((_, index) =>
     toTemplates(object, [...path, 'workerGroupSpecs', index, 'template'], 'keep'),
   );
@@ -131,9 +132,21 @@ function findKserve(object: unknown): Template[] {
   return toLabelled(object, ['spec', 'predictor'], notes);
 }
 
+/** Whoever says where model or agent listen knows what the notes would tell. */
 function toLabelled(object: unknown, path: readonly string[], notes: readonly Note[]): Template[] {
   const base = toPointer(path);
   const holder = at(object, ...path);
   if (holder !== undefined && holder !== null && !isRecord(holder)) return [];
-  return [{ metadataAt: base, specAt: base, pod: { metadata: holder }, treatment: 'label', takeover: 'keep', notes }];
+  const annotations = textsAt(holder, 'annotations');
+  const isKnown = ['port', 'data-port'].some((key) => annotations[INJECT_PREFIX + key] !== undefined);
+  return [
+    {
+      metadataAt: base,
+      specAt: base,
+      pod: { metadata: holder },
+      treatment: 'label',
+      takeover: 'keep',
+      notes: isKnown ? [] : notes,
+    },
+  ];
 }

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { applyPatch, fromPointer, isEqualJson, type JsonPatch, toPointer } from '../../src/core/json-patch.ts';
 

@@ -3,17 +3,15 @@ import { at, containersOf, isRecord, listAt, type PodLike } from '../../src/inje
 
 /** Volumes that `restricted` lets in. */
 const VOLUMES = new Set([
-  ...[
-    'configMap',
-    'csi',
-    'downwardAPI',
-    'emptyDir',
-    'ephemeral',
-    'persistentVolumeClaim',
-    'projected',
-    'secret',
-    'image',
-  ],
+  'configMap',
+  'csi',
+  'downwardAPI',
+  'emptyDir',
+  'ephemeral',
+  'persistentVolumeClaim',
+  'projected',
+  'secret',
+  'image',
 ]);
 
 /** `CONTAINER: rule` each; empty: the pod passes. */
