@@ -1,4 +1,5 @@
 // Composition root of the data process: every room in one place, each handed only what it needs.
+import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import type { Socket } from 'node:net';
 import { toStateDirs } from '../src/config/state-dir.ts';
@@ -20,7 +21,7 @@ import { openPorts } from './main/ports.ts';
 import { createReadiness } from './main/readiness.ts';
 import { TelemetryMemory, toLiveModels, toModelStatuses } from './main/status.ts';
 import { SwitchStore } from './main/switches.ts';
-import { chooseStateDir, Tuning } from './main/tuning.ts';
+import { chooseStateDir, TRIAL_STATES, Tuning } from './main/tuning.ts';
 import { readVersion } from './main/version.ts';
 import { createUpstream } from './proxy/forward.ts';
 import { createDataServer } from './proxy/server.ts';
@@ -49,6 +50,7 @@ async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger)
     nowMs,
     slaOf: (model) => sense.sla(model),
     windowOf: (model) => sense.windows().get(model) ?? null,
+    seed: randomInt(2 ** 31),
     gpuName: () => telemetry.get()?.devices[0]?.name ?? null,
     onChange(entry, cause) {
       proxy.settingsChanged();
@@ -78,6 +80,7 @@ async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger)
       isBypass: () => proxy.isBypassed,
       samplingIntervalS: () => sense.intervalS(),
       stateProblem: () => tuning.stateProblem,
+      trial: { states: TRIAL_STATES, state: () => tuning.trialState },
       upstream: () => upstream,
       restarts: () => restarts,
       memoryRatio: () => memory.ratio,
@@ -88,11 +91,11 @@ async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger)
   const enginePage = createEnginePage(config, () => proxy.lanes());
   const proxy = createProxy({
     config,
-    sink: toBoth(sense, metrics.sink),
+    sink: toBoth(sense, toBoth(metrics.sink, tuning.trials)),
     log,
     clock,
     upstream,
-    settings: (model) => tuning.cells.get(model).current,
+    settings: (model) => tuning.versionOf(model),
     // Only a target that somebody gave may refuse a request: the assumed one would shed where no agent would have.
     slaMs: (model) => toGivenMs(sense.sla(model)),
     onUnbatched(model) {
@@ -145,7 +148,7 @@ async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger)
     }),
     models: () => tuning.cells.all().map((cell) => ({ model: cell.model, version: cell.current, bounds: cell.bounds })),
     putSettings: (model, settings, isImmediate) => tuning.setByUser(model, settings, isImmediate),
-    rollBack: (model) => tuning.applier.rollBack(model, 'asked for by a person'),
+    rollBack: (model) => tuning.rollBack(model),
     policy: () => tuning.policy,
     putPolicy(policy) {
       tuning.policy = policy;
@@ -155,10 +158,12 @@ async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger)
     isPaused: () => isPaused,
     setPaused(paused) {
       isPaused = paused;
+      if (paused) tuning.endTrials('paused', true);
       publishSwitches();
     },
     isBypass: () => proxy.isBypassed,
     setBypass(isBypass) {
+      if (isBypass) tuning.endTrials('bypass is on', false);
       proxy.setBypassed(isBypass);
       publishSwitches();
     },
@@ -188,6 +193,7 @@ async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger)
   };
   tick();
   const reflexTimer = setInterval(() => {
+    if (tuning.advance()) proxy.settingsChanged();
     // `fixed` means that nothing is tuned: nobody would bring the settings back.
     if (!isPaused && !proxy.isBypassed && config.decider !== 'fixed') tuning.look(proxy.batchedLanes());
   }, REFLEX_MS);

@@ -65,15 +65,36 @@ function runMind(config: AgentConfig, log: Logger, path: string, tell: (message:
     nowIso: () => new Date().toISOString(),
   });
 
+  const trying = new Set<string>();
+  /** Models under trial at any time since the last snapshot: their window mixes two settings and teaches nothing. */
+  let mixed = new Set<string>();
+
   /** The guard and the deciders learn what became of every change, their own and others'. */
   const changed = (entry: HistoryEntry): void => {
     const { model, from, to, result, source } = entry;
+    if (result === 'trial') {
+      trying.add(model);
+      mixed.add(model);
+    } else if (result !== 'refused' && result !== 'proven') trying.delete(model);
     if (result === 'rolled_back') {
       const ratePerS = last?.models.find((known) => known.model === model)?.window.ratePerS ?? 0;
       guard.rolledBack(model, from, ratePerS, last?.atMs ?? 0, policy);
       for (const each of deciders) each.settled?.(model, from, true);
     } else if (result === 'applied' && source === 'decider') guard.applied(model, to, last?.atMs ?? 0);
     else if (result === 'applied') for (const each of deciders) each.settled?.(model, to, false);
+  };
+
+  const decide = (snapshot: Snapshot): void => {
+    const models = snapshot.models.filter(({ model }) => !mixed.has(model));
+    for (const model of models) guard.observe(model, snapshot.atMs, policy);
+    loop.tick({ ...snapshot, models });
+    for (const model of snapshot.models) {
+      if (!mixed.has(model.model)) continue;
+      const decision = hold(model, 'trial', 'a trial is running, its verdict comes first');
+      const at = new Date().toISOString();
+      tell({ kind: 'explain', explanation: { at, model: model.model, decision, guarded: null, result: 'held' } });
+    }
+    mixed = new Set(trying);
   };
 
   return {
@@ -86,8 +107,7 @@ function runMind(config: AgentConfig, log: Logger, path: string, tell: (message:
           break;
         case 'snapshot':
           last = { ...message.snapshot, telemetry: telemetry.reading(performance.now()) };
-          for (const model of last.models) guard.observe(model, last.atMs, policy);
-          loop.tick(last);
+          decide(last);
           break;
         case 'changed':
           changed(message.entry);

@@ -1,32 +1,38 @@
 // Puts changes in force, watches them, and takes back what made things worse. The only writer of the cells.
 import { type Issue, formatIssue } from '../../src/core/errors.ts';
-import type { ChangeResult, HistoryEntry } from '../../src/core/history.ts';
 import { type Policy, toWeights } from '../../src/core/policy.ts';
 import type { ChangeClass, Prediction, Proposal } from '../../src/core/proposal.ts';
 import {
   checkSettings,
   clampSettings,
-  formatSettings,
   isSameSettings,
   type Settings,
   type SettingsSource,
   type SettingsVersion,
 } from '../../src/core/settings.ts';
-import type { ModelSnapshot, WindowStats } from '../../src/core/snapshot.ts';
+import type { ModelSnapshot } from '../../src/core/snapshot.ts';
 import type { SettingsCell } from './cell.ts';
 import type { Cells } from './cells.ts';
-import { judgeWindow, type RollbackCause } from './watch.ts';
+import { type About, type ChangeListener, type ChangeLine, ChangeLog } from './change-log.ts';
+import type { Trials } from './trial.ts';
+import { TrialDesk } from './trial-desk.ts';
+import type { TrialJudge } from './verdict.ts';
+import { judgeWindow, type RollbackCause, type WatchedWindow } from './watch.ts';
 
 export interface ApplierOptions {
   readonly cells: Cells;
   readonly policy: () => Policy;
   /** Wall clock for history, ms since 1970. */
   readonly wallMs: () => number;
+  /** Absent: every change is in force at once and watched. */
+  readonly trials?: Trials;
 }
 
 export type Applied =
   | { readonly kind: 'applied'; readonly version: SettingsVersion }
-  /** in force already; nothing was recorded */
+  /** under trial; `version` is what stays in force between its slices */
+  | { readonly kind: 'trial'; readonly version: SettingsVersion }
+  /** in force already, or a trial of the model is running that waits for its verdict; nothing was recorded */
   | { readonly kind: 'unchanged'; readonly version: SettingsVersion }
   | { readonly kind: 'refused'; readonly version: SettingsVersion; readonly issues: readonly Issue[] };
 
@@ -40,39 +46,45 @@ export interface ModelStanding {
   readonly isForced: boolean;
 }
 
-/** Told of every entry, after the cell has changed. `cause` is set on a rollback. */
-export type ChangeListener = (entry: HistoryEntry, cause: RollbackCause | 'user' | null) => void;
-
 /** A change on its way to being proven. */
 interface Watch {
   readonly sinceMs: number;
-  /** The last window under the last good settings; null when the model was idle. */
-  readonly before: WindowStats | null;
+  /** The last window under the last good settings, or a trial's slices of them; null when the model was idle. */
+  readonly before: WatchedWindow | null;
   readonly class: ChangeClass;
   readonly isForced: boolean;
   readonly predicted: Prediction | null;
+  /** Of its trial; null: there was none. */
+  readonly judge: TrialJudge | null;
   goodWindows: number;
 }
 
 /** "In force and watched for two windows." */
 const WINDOWS_TO_PROVE = 2;
+/** Of the chance of a false alarm that a trial leaves, so much is spent on each of these windows. */
+const WATCH_ALPHA = 0.25;
 
 /**
- * A change is *proven*, and becomes the last good, when it has been in force for `rollback.windowS` and two windows
- * with enough batches have shown no regression. Until then the last good is what a rollback and a restart return to.
+ * A reflex is in force at once. A step or a leap goes to trial first: until it has passed, the cell holds the old
+ * settings, and so does a restart. What is in force is watched, and becomes the last good (*proven*) when it has been in
+ * force for `rollback.windowS` and two windows with enough batches have shown no regression. Until then the last good is
+ * what a rollback and a restart return to.
  */
 export class Applier {
   readonly #options: ApplierOptions;
   readonly #lastGood = new Map<string, Settings>();
   readonly #watches = new Map<string, Watch>();
-  readonly #listeners = new Set<ChangeListener>();
+  readonly #log: ChangeLog;
+  readonly #desk: TrialDesk | null;
 
   constructor(options: ApplierOptions) {
     this.#options = options;
+    this.#log = new ChangeLog(options.wallMs);
+    this.#desk = options.trials === undefined ? null : new TrialDesk(options.trials, options.cells, this.#log);
   }
 
   /** A decider's proposal that has passed the guard; clamped to the bounds. `before` is the window it was decided on. */
-  propose(proposal: Proposal, before: WindowStats | null, nowMs: number): Applied {
+  propose(proposal: Proposal, before: WatchedWindow | null, nowMs: number): Applied {
     const cell = this.#options.cells.get(proposal.model);
     const { batchSize, batchDelayMs, concurrency } = proposal.settings;
     if (![batchSize, batchDelayMs, concurrency].every(Number.isFinite)) {
@@ -80,49 +92,84 @@ export class Applier {
         { field: '', expected: 'finite numbers', got: `${batchSize} / ${batchDelayMs} / ${concurrency}` },
       ]);
     }
-    const source = proposal.class === 'reflex' ? 'reflex' : 'decider';
-    return this.#put(cell, proposal.settings, source, before, nowMs, { ...proposal, isForced: false });
+    const about = toAbout(proposal.class, proposal.reason, proposal.predicted, false);
+    if (proposal.class === 'reflex') {
+      if (this.#desk?.flee(cell, proposal.reason, nowMs) === true) return { kind: 'applied', version: cell.current };
+      return this.#put(cell, proposal.settings, 'reflex', before, nowMs, about);
+    }
+    if (this.#desk?.isTrying(cell) === true) return { kind: 'unchanged', version: cell.current };
+    return this.#try(cell, proposal.settings, 'decider', before, nowMs, about);
   }
 
-  /** A person's settings: refused outside the bounds, never clamped. `isImmediate`: they insist, see `WatchRule.isForced`. */
+  /**
+   * A person's settings: refused outside the bounds, never clamped. They end a trial of whoever is under way.
+   * `isImmediate`: they insist, see `WatchRule.isForced`.
+   */
   setByUser(
     model: string,
     settings: Settings,
     isImmediate: boolean,
-    before: WindowStats | null,
+    before: WatchedWindow | null,
     nowMs: number,
   ): Applied {
     const cell = this.#options.cells.get(model);
     const issues = checkSettings(settings, cell.bounds);
     if (issues.length > 0) return this.#refuse(cell, settings, 'user', 'leap', issues);
+    this.#desk?.end(cell, 'a person wants other settings', null, nowMs);
     const reason = isImmediate ? 'set by a person, at once' : 'set by a person';
-    return this.#put(cell, settings, 'user', before, nowMs, {
-      class: 'leap',
-      reason,
-      predicted: null,
-      isForced: isImmediate,
-    });
+    const about = toAbout('leap', reason, null, isImmediate);
+    if (isImmediate) return this.#put(cell, settings, 'user', before, nowMs, about);
+    return this.#try(cell, settings, 'user', before, nowMs, about);
   }
 
-  /** Back to the last good settings; `unchanged` when they are in force. */
+  /** Back to the last good settings, and no trial; `unchanged` when they are in force and none was running. */
   rollBack(
     model: string,
     reason: string,
+    nowMs: number,
     cause: RollbackCause | 'user' = 'user',
     measured: Prediction | null = null,
   ): Applied {
     const cell = this.#options.cells.get(model);
+    const wasTrying = this.#desk?.end(cell, reason, cause === 'user' ? cause : null, nowMs) === true;
     const watch = this.#watches.get(cell.model);
     this.#watches.delete(cell.model);
     const from = cell.current.settings;
     const version = cell.put(this.lastGood(cell), 'rollback');
-    if (isSameSettings(from, version.settings)) return { kind: 'unchanged', version };
-    this.#record(cell, 'rolled_back', 'rollback', watch?.class ?? 'leap', from, version.settings, reason, {
+    if (isSameSettings(from, version.settings)) return { kind: wasTrying ? 'applied' : 'unchanged', version };
+    this.#options.trials?.forget(cell.model, nowMs);
+    this.#log.record(cell, {
+      result: 'rolled_back',
+      source: 'rollback',
+      class: watch?.class ?? 'leap',
+      from,
+      to: version.settings,
+      reason,
       predicted: watch?.predicted ?? null,
       measured,
       cause,
     });
     return { kind: 'applied', version };
+  }
+
+  /** What a batch that leaves now is served under: the candidate's settings in its slices, else the cell's. */
+  versionAt(model: string, nowMs: number): SettingsVersion {
+    const cell = this.#options.cells.get(model);
+    return this.#options.trials?.versionAt(cell.model, nowMs) ?? cell.current;
+  }
+
+  /** Moves the trials on; to be called every few milliseconds. */
+  advance(nowMs: number): void {
+    for (const { cell, settings, source, before, about, judge, measured, trial } of this.#desk?.advance(nowMs) ?? []) {
+      // A watch that is still open belongs to the settings that the trial was held against.
+      this.#watches.delete(cell.model);
+      this.#put(cell, settings, source, before, nowMs, about, { measured, trial }, judge);
+    }
+  }
+
+  /** Ends the model's trial without a verdict. False when there was none. */
+  endTrial(model: string, reason: string, nowMs: number): boolean {
+    return this.#desk?.end(this.#options.cells.get(model), reason, null, nowMs) === true;
   }
 
   /** Judges the change in force by a window that began after it. To be called once per window and model. */
@@ -132,7 +179,11 @@ export class Applier {
     if (cell === null || watch === undefined) return;
     const sinceMs = nowMs - watch.sinceMs;
     if (sinceMs < snapshot.window.durationMs) return; // the window still holds answers from before the change
+    // What a candidate does to the window is not the doing of what is in force.
+    if (this.#desk?.isTrying(cell) === true) return;
     const policy = this.#options.policy();
+    const known = this.#options.trials?.known(cell.model) ?? [];
+    const chance = WATCH_ALPHA * policy.trial.alpha;
     const verdict = judgeWindow(watch.before, snapshot.window, {
       weights: toWeights(policy),
       slaP99Ms: snapshot.sla.p99Ms,
@@ -140,19 +191,27 @@ export class Applier {
       threshold: policy.rollback.threshold,
       minBatches: policy.trial.minBatches,
       alpha: policy.trial.alpha,
+      ...(watch.judge === null ? {} : { slices: watch.judge.compareAfter(known, chance) }),
       isForced: watch.isForced,
     });
-    if (verdict.kind === 'bad') this.rollBack(cell.model, verdict.reason, verdict.cause, verdict.measured);
+    if (verdict.kind === 'bad') this.rollBack(cell.model, verdict.reason, nowMs, verdict.cause, verdict.measured);
     if (verdict.kind !== 'good' || ++watch.goodWindows < WINDOWS_TO_PROVE) return;
     if (sinceMs < policy.rollback.windowS * 1000) return;
     this.#watches.delete(cell.model);
     const { settings, source } = cell.current;
     const from = this.lastGood(cell);
     this.#lastGood.set(cell.model, settings);
-    this.#record(cell, 'proven', source, watch.class, from, settings, verdict.reason, {
-      predicted: watch.predicted,
-      measured: verdict.measured,
-      cause: null,
+    const { predicted } = watch;
+    const { reason, measured } = verdict;
+    this.#log.record(cell, {
+      result: 'proven',
+      source,
+      class: watch.class,
+      from,
+      to: settings,
+      reason,
+      predicted,
+      measured,
     });
   }
 
@@ -178,23 +237,41 @@ export class Applier {
 
   /** Returns the way to unsubscribe. A listener that throws stops nobody else. */
   subscribe(listener: ChangeListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#log.subscribe(listener);
+  }
+
+  /** To trial; where none can tell, in force and watched. */
+  #try(
+    cell: SettingsCell,
+    settings: Settings,
+    source: SettingsSource,
+    before: WatchedWindow | null,
+    nowMs: number,
+    about: About,
+  ): Applied {
+    const wanted = clampSettings(settings, cell.bounds);
+    const version = cell.current;
+    if (isSameSettings(wanted, version.settings)) return { kind: 'unchanged', version };
+    if (this.#desk?.begin(cell, wanted, source, about, nowMs) === true) return { kind: 'trial', version };
+    return this.#put(cell, wanted, source, before, nowMs, about);
   }
 
   #put(
     cell: SettingsCell,
     settings: Settings,
     source: SettingsSource,
-    before: WindowStats | null,
+    before: WatchedWindow | null,
     nowMs: number,
-    about: { class: ChangeClass; reason: string; predicted: Prediction | null; isForced: boolean },
+    about: About,
+    tried: Pick<ChangeLine, 'measured' | 'trial'> = {},
+    judge: TrialJudge | null = null,
   ): Applied {
     const from = cell.current.settings;
     const lastGood = this.lastGood(cell);
     const version = cell.put(settings, source);
     if (isSameSettings(from, version.settings)) return { kind: 'unchanged', version };
     this.#lastGood.set(cell.model, lastGood);
+    this.#options.trials?.forget(cell.model, nowMs);
     // A change on top of an unproven one is still measured against the last good: that is where it would go back to.
     const baseline = this.#watches.get(cell.model)?.before ?? before;
     if (isSameSettings(version.settings, lastGood)) this.#watches.delete(cell.model);
@@ -206,14 +283,11 @@ export class Applier {
         class: changeClass,
         isForced,
         predicted,
+        judge,
         goodWindows: 0,
       });
     }
-    this.#record(cell, 'applied', source, about.class, from, version.settings, about.reason, {
-      predicted: about.predicted,
-      measured: null,
-      cause: null,
-    });
+    this.#log.record(cell, { ...about, ...tried, result: 'applied', source, from, to: version.settings });
     return { kind: 'applied', version };
   }
 
@@ -225,47 +299,11 @@ export class Applier {
     issues: readonly Issue[],
   ): Applied {
     const reason = issues.map(formatIssue).join('; ');
-    const none = { predicted: null, measured: null, cause: null };
-    this.#record(cell, 'refused', source, of, cell.current.settings, settings, reason, none);
+    this.#log.record(cell, { result: 'refused', source, class: of, from: cell.current.settings, to: settings, reason });
     return { kind: 'refused', version: cell.current, issues };
-  }
-
-  #record(
-    cell: SettingsCell,
-    result: ChangeResult,
-    source: SettingsSource,
-    of: ChangeClass,
-    from: Settings,
-    to: Settings,
-    reason: string,
-    more: { predicted: Prediction | null; measured: Prediction | null; cause: RollbackCause | 'user' | null },
-  ): void {
-    const { cause, predicted, measured } = more;
-    const entry: HistoryEntry = Object.freeze({
-      at: new Date(this.#options.wallMs()).toISOString(),
-      model: cell.model,
-      generation: cell.current.generation,
-      source,
-      class: of,
-      result,
-      from,
-      to,
-      reason,
-      predicted,
-      measured,
-    });
-    for (const listener of this.#listeners) {
-      try {
-        listener(entry, cause);
-      } catch {
-        // Bookkeeping must not keep a rollback from being made; each listener logs its own faults.
-      }
-    }
   }
 }
 
-/** `resnet: 64 / 0 ms / 1 -> 8 / 0 ms / 2 (applied, step by decider)` for logs. */
-export function formatChange(entry: HistoryEntry): string {
-  const change = `${formatSettings(entry.from)} -> ${formatSettings(entry.to)}`;
-  return `${entry.model}: ${change} (${entry.result}, ${entry.class} by ${entry.source})`;
+function toAbout(changeClass: ChangeClass, reason: string, predicted: Prediction | null, isForced: boolean): About {
+  return { class: changeClass, reason, predicted, isForced };
 }

@@ -1,6 +1,7 @@
 // The regression watch of a change in force: the window before against a window after, numbers in, a verdict out.
 import type { Prediction } from '../../src/core/proposal.ts';
 import type { Quantiles, WindowStats } from '../../src/core/snapshot.ts';
+import { toZ } from './sequential-quantile.ts';
 
 export interface WatchRule {
   /** Exponents of the objective `p99Ms^performance x gpuSecondsPer1k^cost`. */
@@ -15,11 +16,29 @@ export interface WatchRule {
   readonly minBatches: number;
   /** Chance of a false alarm per window. */
   readonly alpha: number;
+  /** The same question asked of slices, where a trial has shown how much those differ by chance; absent: of the windows alone. */
+  readonly slices?: SliceComparison;
   /** A person insisted: only lost requests and a broken SLA withdraw it, not a worse objective. */
   readonly isForced: boolean;
 }
 
-export type RollbackCause = 'errors' | 'sla' | 'objective';
+export type RollbackCause = 'errors' | 'sla' | 'objective' | 'inconclusive' | 'reflex';
+
+/** Slices since the change against those of its trial. Null: within chance, or no slices yet. */
+export interface SliceComparison {
+  /** ln of the objective's ratio, the load's part taken out. */
+  readonly objectiveShift: number | null;
+  /** More of the requests lost or late, as a share of all. */
+  readonly missShift: number | null;
+}
+
+/** What is read of a window. */
+export type WatchedWindow = Pick<
+  WindowStats,
+  'durationMs' | 'ratePerS' | 'completions' | 'errorRatio' | 'sloAttainment' | 'batches' | 'busyRatio'
+> & { readonly latency: TailQuantiles | null };
+
+type TailQuantiles = Pick<Quantiles, 'p50Ms' | 'p90Ms' | 'p99Ms'>;
 
 export type WatchVerdict =
   /** not enough evidence; an idle model never passes */
@@ -37,8 +56,11 @@ const COMPARABLE_LOAD_RATIO = 1.25;
  * `slope x sqrt((1 - t) / (t x n))`, where t is the tail's share (0.01 for p99), slope = d ln(latency) / d ln(tail),
  * read off two quantiles, and n the number of batches (requests of one batch end together, so they are one sample).
  * p99 is noisy at few batches; a shift of the median that passes both is accepted as proof too.
+ *
+ * That formula holds where batches are late independently. Near saturation they are not (a busy period makes all of them
+ * late: measured at 85 % load, a third of harmless changes looked worse), so after a trial its slices speak instead.
  */
-export function judgeWindow(before: WindowStats | null, after: WindowStats, rule: WatchRule): WatchVerdict {
+export function judgeWindow(before: WatchedWindow | null, after: WatchedWindow, rule: WatchRule): WatchVerdict {
   if (after.batches < rule.minBatches) {
     return { kind: 'wait', reason: `${after.batches} of ${rule.minBatches} batches seen` };
   }
@@ -56,12 +78,21 @@ export function judgeWindow(before: WindowStats | null, after: WindowStats, rule
   if (latency === null) return { kind: 'wait', reason: 'no request was answered' };
 
   const { slaP99Ms } = rule;
-  const isOverSla = slaP99Ms !== null && Math.log(latency.p99Ms / slaP99Ms) > z * noiseOfP99(latency, after.batches);
+  const { slices } = rule;
+  const isOverSla =
+    slaP99Ms !== null &&
+    (slices === undefined
+      ? Math.log(latency.p99Ms / slaP99Ms) > z * noiseOfP99(latency, after.batches)
+      : latency.p99Ms > slaP99Ms && slices.missShift !== null);
   const wasOverSla = slaP99Ms !== null && baseline?.latency != null && baseline.latency.p99Ms > slaP99Ms;
   if (isOverSla && !wasOverSla) return bad('sla', `p99 ${ms(latency.p99Ms)}, SLA ${ms(slaP99Ms ?? 0)}`);
 
   const isComparable = baseline?.latency != null && isSimilar(baseline.ratePerS, after.ratePerS);
-  if (baseline?.latency != null && (isComparable || isOverSla) && (!rule.isForced || isOverSla)) {
+  if (slices !== undefined) {
+    const shift = isComparable && !rule.isForced ? slices.objectiveShift : null;
+    if (shift !== null && shift > Math.log1p(rule.threshold))
+      return bad('objective', `objective ${percent(Math.expm1(shift))} worse, ${percent(rule.threshold)} allowed`);
+  } else if (baseline?.latency != null && (isComparable || isOverSla) && (!rule.isForced || isOverSla)) {
     const ratio = toObjective(measured, rule.weights) / toObjective(measure(baseline), rule.weights);
     const reason = `objective ${percent(ratio - 1)} worse, ${percent(rule.threshold)} allowed`;
     if (ratio > 1 + rule.threshold && isBeyondNoise(baseline.latency, latency, baseline, after, rule, z)) {
@@ -72,7 +103,7 @@ export function judgeWindow(before: WindowStats | null, after: WindowStats, rule
 }
 
 /** p99 and busy device seconds per 1,000 answers within the SLO, as the window shows them. */
-export function measure(window: WindowStats): Prediction {
+export function measure(window: WatchedWindow): Prediction {
   const good = window.completions * (window.sloAttainment ?? 1 - window.errorRatio);
   const busyS = (window.busyRatio * window.durationMs) / 1000;
   return {
@@ -88,10 +119,10 @@ function toObjective({ p99Ms, gpuSecondsPer1k }: Prediction, weights: WatchRule[
 }
 
 function isBeyondNoise(
-  was: Quantiles,
-  is: Quantiles,
-  before: WindowStats,
-  after: WindowStats,
+  was: TailQuantiles,
+  is: TailQuantiles,
+  before: WatchedWindow,
+  after: WatchedWindow,
   rule: WatchRule,
   z: number,
 ): boolean {
@@ -105,12 +136,12 @@ function isBeyondNoise(
 }
 
 /** t = 0.01; the slope is read between p90 and p99: one decade of tail. */
-function noiseOfP99({ p90Ms, p99Ms }: Quantiles, batches: number): number {
+function noiseOfP99({ p90Ms, p99Ms }: TailQuantiles, batches: number): number {
   return toSlope(p90Ms, p99Ms, 10) * Math.sqrt(0.99 / (0.01 * Math.max(1, batches)));
 }
 
 /** t = 0.5; the slope is read between p50 and p90: a factor 5 of tail. */
-function noiseOfMedian({ p50Ms, p90Ms }: Quantiles, batches: number): number {
+function noiseOfMedian({ p50Ms, p90Ms }: TailQuantiles, batches: number): number {
   return toSlope(p50Ms, p90Ms, 5) / Math.sqrt(Math.max(1, batches));
 }
 
@@ -121,12 +152,6 @@ function toSlope(lowMs: number, highMs: number, tailRatio: number): number {
 
 function isSimilar(a: number, b: number): boolean {
   return a > 0 && b > 0 && Math.max(a, b) / Math.min(a, b) <= COMPARABLE_LOAD_RATIO;
-}
-
-/** One-sided normal quantile; Abramowitz and Stegun 26.2.22, error below 0.003. */
-function toZ(alpha: number): number {
-  const t = Math.sqrt(-2 * Math.log(Math.min(0.5, Math.max(1e-9, alpha))));
-  return t - (2.307_53 + 0.270_61 * t) / (1 + 0.992_29 * t + 0.044_81 * t * t);
 }
 
 function percent(ratio: number): string {

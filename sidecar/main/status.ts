@@ -1,5 +1,6 @@
 // What `GET /v1/status` and the metrics page say, put together from the rooms.
 import type { StatusBody } from '../../src/api/status.ts';
+import type { Settings } from '../../src/core/settings.ts';
 import type { ModelSnapshot, TelemetryReading } from '../../src/core/snapshot.ts';
 import type { LiveModel } from '../control/families.ts';
 import type { Proxy } from '../proxy/stack.ts';
@@ -25,6 +26,7 @@ export function toModelStatuses({ sense, tuning, proxy }: StatusParts): ModelSta
       ...cell.current,
       lastGood: tuning.applier.lastGood(cell),
       isWatching: tuning.applier.isWatching(cell.model),
+      ...toTrial(tuning, cell.model),
       sla: sense.sla(cell.model),
       ratePerS: window?.ratePerS ?? null,
       p99Ms: window?.latency?.p99Ms ?? null,
@@ -35,6 +37,15 @@ export function toModelStatuses({ sense, tuning, proxy }: StatusParts): ModelSta
       batching: toBatching(proxy, cell.model),
     };
   });
+}
+
+function toTrial(tuning: Tuning, model: string): Pick<ModelStatus, 'trial'> {
+  const trial = tuning.trialOf(model);
+  return trial === null ? {} : { trial: { ...trial, candidate: toWire(trial.candidate) } };
+}
+
+function toWire(settings: Settings): ModelStatus['settings'] {
+  return { ...settings, switches: { ...settings.switches } };
 }
 
 function toBatching(proxy: Proxy, model: string): ModelStatus['batching'] {

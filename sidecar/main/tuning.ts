@@ -1,18 +1,23 @@
-// The settings side of the data process: cells, their one writer, what is remembered on disk, and the reflex.
+// The settings side of the data process: cells, their one writer, trials, what is remembered on disk, and the reflex.
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import type { AgentConfig } from '../../src/core/agent-config.ts';
 import type { HistoryEntry } from '../../src/core/history.ts';
 import type { Logger } from '../../src/core/log.ts';
 import { type Policy, type SlaTarget, toBounds } from '../../src/core/policy.ts';
+import { createRandom } from '../../src/core/random.ts';
 import type { Explanation, Proposal } from '../../src/core/proposal.ts';
-import type { Settings } from '../../src/core/settings.ts';
+import type { Settings, SettingsVersion } from '../../src/core/settings.ts';
 import type { Snapshot, WindowStats } from '../../src/core/snapshot.ts';
+import type { TrialStatus } from '../../src/core/trial.ts';
 import { type Applied, Applier } from '../act/apply.ts';
+import { formatChange } from '../act/change-log.ts';
 import { Cells } from '../act/cells.ts';
 import { HistoryLog } from '../act/history.ts';
 import { SavedSettings } from '../act/saved.ts';
 import { StateStore } from '../act/state.ts';
+import { Trials } from '../act/trial.ts';
 import { Reflex } from '../decide/reflex.ts';
+import { createSwitchback } from '../proxy/trial.ts';
 
 export interface TuningOptions {
   readonly config: AgentConfig;
@@ -22,6 +27,8 @@ export interface TuningOptions {
   readonly slaOf: (model: string) => SlaTarget;
   /** The model's last closed window; null before the first. */
   readonly windowOf: (model: string) => WindowStats | null;
+  /** Seed of the lots by which slices of trials are drawn: no two agents should try things in step. */
+  readonly seed: number;
   /** Name of the device, once it is known: settings that held on one do not hold on another. */
   readonly gpuName: () => string | null;
   /** Told after every change that history records. `cause` is set on a rollback. */
@@ -37,9 +44,14 @@ interface Queue {
 
 const EXPLANATIONS_MAX = 100;
 
+/** Of the trial machine, the first that is true of any model: a candidate is tried; one that passed is watched; neither. */
+export const TRIAL_STATES = ['running', 'watching', 'idle'] as const;
+
 export class Tuning {
   readonly cells: Cells;
   readonly applier: Applier;
+  /** To be told of every ending, as sense is. */
+  readonly trials: Trials;
   readonly history: HistoryLog;
   readonly #options: TuningOptions;
   readonly #saved = new SavedSettings();
@@ -63,8 +75,16 @@ export class Tuning {
       restore: (model) => this.#saved.restore(this.#classOf(model)),
       reserved: Object.keys(config.models),
     });
-    this.applier = new Applier({ cells: this.cells, policy: () => this.#policy, wallMs: () => Date.now() });
+    this.trials = new Trials({
+      createPlayer: createSwitchback,
+      policy: () => this.#policy,
+      slaMs: (model) => options.slaOf(model).p99Ms,
+      random: createRandom(options.seed),
+    });
+    const { cells, trials } = this;
+    this.applier = new Applier({ cells, trials, policy: () => this.#policy, wallMs: () => Date.now() });
     this.applier.subscribe((entry, cause) => {
+      log.info('settings', { change: formatChange(entry), reason: entry.reason });
       this.history.append(entry);
       this.#save(entry.model);
       options.onChange(entry, cause);
@@ -105,6 +125,40 @@ export class Tuning {
     return this.applier.setByUser(model, settings, isImmediate, windowOf(model), nowMs());
   }
 
+  rollBack(model: string): Applied {
+    return this.applier.rollBack(model, 'asked for by a person', this.#options.nowMs());
+  }
+
+  /** What a batch that leaves now is served under. Asked for every batch. */
+  versionOf(model: string): SettingsVersion {
+    return this.applier.versionAt(model, this.#options.nowMs());
+  }
+
+  /** Where the model's trial stands; null: there is none. */
+  trialOf(model: string): TrialStatus | null {
+    return this.trials.status(model, this.#options.nowMs());
+  }
+
+  get trialState(): (typeof TRIAL_STATES)[number] {
+    if (this.trials.running > 0) return 'running';
+    return this.cells.all().some(({ model }) => this.applier.isWatching(model)) ? 'watching' : 'idle';
+  }
+
+  /** Moves the trials on; to be called every few milliseconds. True when another arm's turn has come. */
+  advance(): boolean {
+    const { turns } = this.trials;
+    this.applier.advance(this.#options.nowMs());
+    return this.trials.turns !== turns;
+  }
+
+  /** Nothing may be tried now, because `reason`; `ofDeciders`: what people asked for goes on. */
+  endTrials(reason: string, ofDeciders: boolean): void {
+    for (const { model } of this.cells.all()) {
+      if (ofDeciders && this.trials.candidate(model)?.version.source === 'user') continue;
+      this.applier.endTrial(model, reason, this.#options.nowMs());
+    }
+  }
+
   /** The window that ended is judged, and the reflex learns from it. */
   windowEnded(snapshot: Snapshot): void {
     const nowMs = this.#options.nowMs();
@@ -123,7 +177,7 @@ export class Tuning {
       // What a person put in force is theirs: the reflex corrects deciders.
       if (cell === null || cell.current.source === 'user') continue;
       const action = this.#reflexOf(model).look({
-        settings: cell.current.settings,
+        settings: this.versionOf(model).settings,
         bounds: cell.bounds,
         slaP99Ms: this.#options.slaOf(model).p99Ms,
         oldestWaitMs,

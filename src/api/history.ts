@@ -24,6 +24,15 @@ export const HistoryEntrySchema = Type.Object({
   reason: Type.String(),
   predicted: NullablePredictionSchema,
   measured: NullablePredictionSchema,
+  trial: Type.Optional(
+    Type.Object({
+      stage: Type.Integer({ minimum: 1 }),
+      stages: Type.Integer({ minimum: 1 }),
+      share: Type.Number({ description: 'Of the time in which the candidate serves all traffic, 0..1.' }),
+      blocks: Type.Integer({ minimum: 0, description: 'Blocks of slices that were compared.' }),
+      baseline: NullablePredictionSchema,
+    }),
+  ),
 });
 
 /** `GET /v1/history`, newest first. */

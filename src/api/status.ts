@@ -15,6 +15,18 @@ const BatchingSchema = Type.Object({
   ),
 });
 
+const TrialStatusSchema = Type.Object({
+  candidate: SettingsSchema,
+  stage: Type.Integer({ minimum: 1 }),
+  stages: Type.Integer({ minimum: 1 }),
+  share: Type.Number({ description: 'Of the time in which the candidate serves all traffic, 0..1.' }),
+  blocks: Type.Integer({ minimum: 0, description: 'Blocks of slices compared in this stage.' }),
+  sinceMs: Type.Number({ minimum: 0 }),
+  objectiveRatio: orNull<number>(
+    Type.Number({ description: 'Candidate / in force, as measured so far; lower is better.' }),
+  ),
+});
+
 const ModelStatusSchema = Type.Object({
   model: Type.String(),
   settings: SettingsSchema,
@@ -22,6 +34,7 @@ const ModelStatusSchema = Type.Object({
   source: SourceSchema,
   lastGood: SettingsSchema,
   isWatching: Type.Boolean({ description: 'The change in force has no verdict yet.' }),
+  trial: Type.Optional(TrialStatusSchema),
   sla: SlaTargetSchema,
   ratePerS: orNull<number>(Type.Number()),
   p99Ms: orNull<number>(Type.Number()),

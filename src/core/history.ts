@@ -1,6 +1,7 @@
 // One line of a model's history: what was asked, by whom, and what became of it.
 import type { ChangeClass, Prediction } from './proposal.ts';
 import type { Settings, SettingsSource } from './settings.ts';
+import type { TrialStage } from './trial.ts';
 
 export type ChangeResult =
   /** put in force */
@@ -10,8 +11,25 @@ export type ChangeResult =
   /** watched long enough without a regression: now the last good */
   | 'proven'
   /** withdrawn: the last good is in force again */
-  | 'rolled_back';
-export const CHANGE_RESULTS: readonly ChangeResult[] = ['applied', 'refused', 'proven', 'rolled_back'];
+  | 'rolled_back'
+  /** under trial: a first stage has begun, or the next one */
+  | 'trial'
+  /** its trial ended without a word on it: overtaken by another change, or nobody came */
+  | 'withdrawn';
+export const CHANGE_RESULTS: readonly ChangeResult[] = [
+  'applied',
+  'refused',
+  'proven',
+  'rolled_back',
+  'trial',
+  'withdrawn',
+];
+
+/** Where a trial stood when the line was written. */
+export interface TrialNote extends TrialStage {
+  /** What the settings in force gave in the same stage, beside the candidate's `measured`; null: nothing yet. */
+  readonly baseline: Prediction | null;
+}
 
 export interface HistoryEntry {
   /** Wall clock, ISO 8601. */
@@ -30,4 +48,6 @@ export interface HistoryEntry {
   readonly predicted: Prediction | null;
   /** What was seen, where a verdict was made; null elsewhere. */
   readonly measured: Prediction | null;
+  /** Absent where no trial was held. */
+  readonly trial?: TrialNote;
 }

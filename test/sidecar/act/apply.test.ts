@@ -1,8 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Applier, formatChange } from '../../../sidecar/act/apply.ts';
+import { Applier } from '../../../sidecar/act/apply.ts';
 import { SettingsCell } from '../../../sidecar/act/cell.ts';
 import { Cells, OTHER_MODEL } from '../../../sidecar/act/cells.ts';
+import { formatChange } from '../../../sidecar/act/change-log.ts';
 import { SavedSettings } from '../../../sidecar/act/saved.ts';
 import type { HistoryEntry } from '../../../src/core/history.ts';
 import { DEFAULT_POLICY, toBounds } from '../../../src/core/policy.ts';
@@ -163,9 +164,9 @@ describe('a change', () => {
   test('can be taken back by hand, once', () => {
     const { applier, propose, current } = setUp();
     propose(settingsOf(8));
-    expect(applier.rollBack('m', 'asked for').kind).toBe('applied');
+    expect(applier.rollBack('m', 'asked for', 0).kind).toBe('applied');
     expect(current().settings).toEqual(START_SETTINGS);
-    expect(applier.rollBack('m', 'asked for').kind).toBe('unchanged');
+    expect(applier.rollBack('m', 'asked for', 0).kind).toBe('unchanged');
   });
 
   test('a listener that throws keeps nobody from being told, nor the rollback from being made', () => {
@@ -198,7 +199,7 @@ describe('a change', () => {
         steps.forEach((one, index) => {
           if (one.kind === 'propose') propose(settingsOf(one.size), index * 10_000);
           else if (one.kind === 'window') observe(windowOf({ p99Ms: one.p99Ms }), index * 10_000);
-          else applier.rollBack('m', 'asked for');
+          else applier.rollBack('m', 'asked for', 0);
         });
         expect(current().generation).toBe(
           1 + entries.filter(({ result }) => result === 'applied' || result === 'rolled_back').length,
