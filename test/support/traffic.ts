@@ -9,6 +9,8 @@ export interface Ended {
   readonly dueMs: number;
   /** From the intended start. */
   readonly latencyMs: number;
+  /** From the moment it was sent: what the server took, however late the generator was. */
+  readonly answeredMs: number;
   /** 0: no answer. */
   readonly status: number;
   readonly isMorphling: boolean;
@@ -33,6 +35,7 @@ export function startTraffic(port: number, ratePerS: number, request: (n: number
   let sent = 0;
   const send = async (dueMs: number): Promise<void> => {
     let [status, headers]: [number, readonly string[]] = [0, []];
+    const sentMs = performance.now();
     try {
       ({ status, headers } = await ask(port, { ...request(sent++), agent: keepAlive }));
     } catch {
@@ -41,6 +44,7 @@ export function startTraffic(port: number, ratePerS: number, request: (n: number
     ended.push({
       dueMs,
       latencyMs: performance.now() - dueMs,
+      answeredMs: performance.now() - sentMs,
       status,
       isMorphling: headers.some((line) => line.startsWith('x-morphling-error:')),
       hasRetryAfter: headers.some((line) => line.startsWith('retry-after:')),
