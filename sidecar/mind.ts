@@ -11,6 +11,7 @@ import { aimd } from './decide/aimd.ts';
 import { toDecideContext } from './decide/context.ts';
 import type { Decider } from './decide/decider.ts';
 import { hold } from './decide/decisions.ts';
+import { fixed } from './decide/fixed.ts';
 import { Gradient } from './decide/gradient.ts';
 import { Guard } from './decide/guard.ts';
 import { Linear } from './decide/linear.ts';
@@ -20,8 +21,8 @@ const DECIDERS: Readonly<Record<AgentConfig['decider'], () => Decider>> = {
   linear: () => new Linear(),
   aimd: () => aimd,
   gradient: () => new Gradient(),
-  // Nothing is tuned: what people put in force stays, and nobody stands in for a rule that does nothing.
-  fixed: () => ({ name: 'fixed', decide: (model) => hold(model, 'fixed', 'nothing is tuned') }),
+  // Nobody stands in for a rule that does nothing.
+  fixed: () => fixed,
 };
 
 /** Readings go to the data process for its metrics page; the devices themselves are read at their own pace. */
