@@ -58,10 +58,9 @@ export class PlannerSearch {
     };
   }
 
-  /** The few best by `toValue` (smaller is better), best first, and those of `always` that can hold the load, all replayed over every arrival. */
+  /** The few best by `toValue` (smaller is better), best first, replayed over every arrival; empty when nothing can hold the load. */
   best(
     candidates: readonly Settings[],
-    always: readonly Settings[],
     engine: EngineModel,
     noiseRatio: number,
     traffic: PlannedTraffic,
@@ -78,8 +77,7 @@ export class PlannerSearch {
         .map(({ outlook }) => outlook);
       const kept = ROUND_KEPT[round];
       if (kept === undefined) return ranked;
-      const first = ranked.slice(0, kept).map(({ settings }) => settings);
-      left = [...first, ...always.filter((settings) => left.includes(settings) && !first.includes(settings))];
+      left = ranked.slice(0, kept).map(({ settings }) => settings);
     }
     return [];
   }

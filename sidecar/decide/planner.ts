@@ -126,7 +126,7 @@ class Plan {
     const here = this.#weighHere(current);
     const engine = this.#isUnseen ? this.#belief.withInterference(HOPE_DEVIATIONS) : this.#belief.model;
     const candidates = toCandidates(current, toBounds(policy, model.sla), this.#slaMs);
-    const outlooks = this.#search.best(candidates, [], engine, this.#belief.noiseRatio, this.#traffic, (outlook) =>
+    const outlooks = this.#search.best(candidates, engine, this.#belief.noiseRatio, this.#traffic, (outlook) =>
       this.#toValue(outlook),
     );
     const weighed = outlooks.map((outlook) => this.#weigh(outlook));

@@ -20,6 +20,8 @@ export interface AgentRunOptions {
   readonly cell: Cell;
   readonly policy: Policy;
   readonly decider: Decider;
+  /** In force at the start; absent: natural batching. */
+  readonly start?: Settings;
   /** Every controller gets the reflex; false shows what it is worth. */
   readonly hasReflex?: boolean;
   /** Telemetry of the device as the mind would have it, given its busy clock; absent: none, decisions rest on inferred busy time. */
@@ -91,7 +93,11 @@ class Agent implements Watcher {
     this.#options = options;
     const { policy } = options;
     const sla = { p99Ms: policy.sla.p99Ms ?? null, isAssumed: false };
-    this.#cells = new Cells({ boundsOf: () => toBounds(policy, sla) });
+    const { start } = options;
+    this.#cells = new Cells({
+      boundsOf: () => toBounds(policy, sla),
+      restore: () => (start === undefined ? null : { settings: start, source: 'restored' }),
+    });
     this.#applier = new Applier({ cells: this.#cells, policy: () => policy, wallMs: () => this.#nowMs });
     this.#applier.subscribe((entry) => this.#changed(entry));
     this.#settings.push({ atMs: 0, settings: this.cellVersion.settings });

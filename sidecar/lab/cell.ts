@@ -5,6 +5,7 @@ import { type Arrivals, collectArrivals, createArrivals } from '../../src/traffi
 import { type Load, toLoad } from '../../src/traffic/load.ts';
 import { createTraceArrivals } from '../../src/traffic/trace.ts';
 import type { Workload } from '../../src/traffic/workload.ts';
+import { DEFAULT_NOISE_RATIO } from './engine.ts';
 import { toJumpsS } from './jumps.ts';
 import { type CurvePoint, createCurve, type LatencyCurve } from './profiles.ts';
 import { type Piece, toTimeline } from './timeline.ts';
@@ -43,6 +44,8 @@ export interface CellSpec {
   readonly slaP99Ms: number;
   readonly interference: number;
   readonly seed: number;
+  /** Standard deviation of a batch's work around L(b); absent: the engine model's 0.05. */
+  readonly noiseRatio?: number;
   readonly disturbances?: readonly Disturbance[];
 }
 
@@ -61,6 +64,7 @@ export interface Cell {
   readonly slaMs: number;
   readonly interference: number;
   readonly seed: number;
+  readonly noiseRatio: number;
   readonly stretchStartsMs: readonly number[];
   readonly jumpsMs: readonly number[];
   readonly pieces: readonly Piece[];
@@ -112,6 +116,7 @@ export function createCell(spec: CellSpec): Cell {
     slaMs: spec.slaP99Ms * timeScale,
     interference: spec.interference,
     seed: spec.seed,
+    noiseRatio: spec.noiseRatio ?? DEFAULT_NOISE_RATIO,
     stretchStartsMs,
     jumpsMs,
     pieces: toTimeline({ stretchStartsMs, jumpsMs, intervalMs, durationMs }),

@@ -43,7 +43,7 @@ export class ConstantRunner {
     const isOn = cell.alternative !== null && first.switches[cell.alternative.switchName] === true;
     replay.reset({
       engine: this.#engines.get(isOn)!,
-      noise: createNoise(createRandom(cell.seed).fork('noise')),
+      noise: createNoise(createRandom(cell.seed).fork('noise'), cell.noiseRatio),
       gatekeeper: new LaneGatekeeper(cell.slaMs),
     });
     const cutsMs = toCutsMs(cell.pieces);

@@ -25,7 +25,8 @@ export interface EndedBatch {
 
 /** 0.7 until a GPU says otherwise: between the two laws of sharing, nearer to time slicing. */
 export const DEFAULT_INTERFERENCE = 0.7;
-const DEFAULT_NOISE_RATIO = 0.05;
+/** Standard deviation of a batch's work relative to L(b). */
+export const DEFAULT_NOISE_RATIO = 0.05;
 const NOISE_FLOOR = 0.5;
 
 /** The factor on a batch's work, max(0.5, 1 + ratio * N(0, 1)): one draw a batch, in the order in which batches start; none at ratio 0. */

@@ -85,6 +85,7 @@ class World {
       curve: (this.#isSwitchOn ? cell.alternative?.curve : null) ?? cell.curve,
       interference: cell.interference,
       random: createRandom(cell.seed).fork('noise'),
+      noiseRatio: cell.noiseRatio,
     });
     this.#lane = createLane<LabRequest>({
       model: MODEL,

@@ -27,8 +27,10 @@ const TEMPER = 0.5;
 const KEEP_EVIDENCE = 0.97;
 /** Between knots the curve is off by so much, ln. */
 const SHAPE_VARIANCE = 0.02 ** 2;
-const LEVEL_DRIFT_VARIANCE = 0.01 ** 2;
-const KNOT_DRIFT_VARIANCE = 0.01 ** 2;
+/** What may change in ten seconds, ln. */
+const LEVEL_DRIFT_VARIANCE = 0.006 ** 2;
+const KNOT_DRIFT_VARIANCE = 0.006 ** 2;
+const DRIFT_MS = 10_000;
 const FIRST_NOISE = 0.06;
 const NOISE_MIN = 0.02;
 const NOISE_STEP = 0.2;
@@ -38,6 +40,8 @@ const OUTLIER = 4;
 const SHIFT = 0.12;
 const SHIFT_DEVIATIONS = 5;
 const SHIFT_VARIANCE = 0.4 ** 2;
+/** A kappa believed less than this is not asked. */
+const PLAUSIBLE_WEIGHT = 0.01;
 /** Calls kept for the overlaps with those to come. */
 const KEPT = 768;
 
@@ -59,6 +63,7 @@ export class EngineFit {
   #samples: BatchSample[] = [];
   /** End of the last call taken in. */
   #usedMs = -Infinity;
+  #learntMs = -Infinity;
   #noise = FIRST_NOISE;
   #shifts = 0;
   #calls = 0;
@@ -86,6 +91,10 @@ export class EngineFit {
     if (targets.length === 0) return;
     this.#usedMs = untilMs;
     this.#calls += targets.length;
+    const passed = Math.min(1, Math.max(0, nowMs - this.#learntMs) / DRIFT_MS);
+    this.#learntMs = nowMs;
+    for (const { filter } of this.#hypotheses)
+      filter.drift(passed * LEVEL_DRIFT_VARIANCE, passed * KNOT_DRIFT_VARIANCE);
     const work = toAloneWork(this.#samples, this.#hypotheses);
     const groups = [...Map.groupBy(targets, (at) => this.#samples[at]!.items)];
     this.#watchShift(work, groups);
@@ -152,7 +161,6 @@ export class EngineFit {
 
   #learn(hypothesis: Hypothesis, index: number, work: Float64Array, groups: Groups): void {
     const { filter } = hypothesis;
-    filter.drift(LEVEL_DRIFT_VARIANCE, KNOT_DRIFT_VARIANCE);
     let evidence = 0;
     const noise = this.#noise ** 2;
     for (const [items, members] of groups) {
@@ -170,21 +178,25 @@ export class EngineFit {
     hypothesis.peakItemsPerMs = table.reduce((most, ms, items) => (items === 0 ? 0 : Math.max(most, items / ms)), 0);
   }
 
-  /** All sizes slower or faster at once: the level is let go, so that the new one is learnt in a window. */
+  /**
+   * All sizes slower or faster at once: the level is let go, so that the new one is learnt in a window. Only if no kappa
+   * that is believed at all explains it: the first overlap looks like a shift to every wrong one.
+   */
   #watchShift(work: Float64Array, groups: Groups): void {
     const weights = this.#weights();
-    const index = weights.indexOf(Math.max(...weights));
-    const { filter } = this.#hypotheses[index]!;
-    let sum = 0;
-    let precision = 0;
-    for (const [items, members] of groups) {
-      const mean = members.reduce((total, at) => total + this.#logWork(work, at, index), 0) / members.length;
-      const variance = filter.variance(items) + this.#noise ** 2 / members.length + SHAPE_VARIANCE;
-      sum += (mean - filter.logLatency(items)) / variance;
-      precision += 1 / variance;
+    for (const [index, { filter }] of this.#hypotheses.entries()) {
+      if (weights[index]! < PLAUSIBLE_WEIGHT) continue;
+      let sum = 0;
+      let precision = 0;
+      for (const [items, members] of groups) {
+        const mean = members.reduce((total, at) => total + this.#logWork(work, at, index), 0) / members.length;
+        const variance = filter.variance(items) + this.#noise ** 2 / members.length + SHAPE_VARIANCE;
+        sum += (mean - filter.logLatency(items)) / variance;
+        precision += 1 / variance;
+      }
+      const shift = Math.abs(sum / precision);
+      if (shift < SHIFT || shift * Math.sqrt(precision) < SHIFT_DEVIATIONS) return;
     }
-    const shift = sum / precision;
-    if (Math.abs(shift) < SHIFT || Math.abs(shift) * Math.sqrt(precision) < SHIFT_DEVIATIONS) return;
     this.#shifts++;
     for (const hypothesis of this.#hypotheses) hypothesis.filter.drift(SHIFT_VARIANCE, 0);
   }

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { toDeparture } from '../../src/core/batching.ts';
 import { createRandom } from '../../src/core/random.ts';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ConstantRunner, type Scheduled } from '../../../sidecar/lab/constant-run.ts';
 import type { RunTrace } from '../../../sidecar/lab/score.ts';
