@@ -261,6 +261,8 @@ function toMind(message: ToMind): void {
 const configText = process.env['MORPHLING_RESOLVED_CONFIG'];
 if (configText === undefined) throw new Error('MORPHLING_RESOLVED_CONFIG is not set');
 const config = JSON.parse(configText) as AgentConfig;
+// A log that nobody reads any more is no reason to stop serving.
+process.stderr.on('error', () => undefined);
 const log = createLogger({
   level: config.logLevel,
   write: (line) => process.stderr.write(line),

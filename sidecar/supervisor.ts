@@ -213,6 +213,8 @@ export function runSupervisor(config: AgentConfig): Promise<number> {
 
     process.on('SIGTERM', () => drain('SIGTERM'));
     process.on('SIGINT', () => drain('SIGINT'));
+    // Nobody may be reading the log any more; saying so in the log would raise the same error without end.
+    process.stderr.on('error', () => undefined);
     // Whatever goes wrong here, the socket is held on to.
     process.on('uncaughtException', (error) => log('error', 'fault in the supervisor', { error: error.message }));
 
