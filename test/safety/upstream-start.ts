@@ -9,7 +9,10 @@ export function startUpstreamProcess(
   notes: string,
   { latencyMs = 5, drainMs = 0 } = {},
 ): Promise<ChildProcess> {
-  const child = fork(FILE, [String(port), notes, String(latencyMs), String(drainMs)]);
+  const child = fork(FILE, [String(port), notes, String(latencyMs), String(drainMs)], { execArgv: [] });
+  const killNow = (): void => void child.kill('SIGKILL');
+  process.once('exit', killNow);
+  child.once('exit', () => process.removeListener('exit', killNow));
   return new Promise((resolve, reject) => {
     child.once('message', () => resolve(child));
     child.once('exit', (code) => reject(new Error(`the model server ended with ${code}`)));

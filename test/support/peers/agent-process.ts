@@ -26,6 +26,9 @@ export interface AgentProcess {
 
 /** A second where nothing else runs; two busy cores have needed more than ten. */
 const START_MS = 30_000;
+/** Half a second on an idle machine. */
+const READY_TIMEOUT_MS = 30_000;
+
 const root = join(import.meta.dirname, '../../..');
 
 /** `env` reaches all three processes. */
@@ -49,6 +52,9 @@ export async function startAgent(
     env: { ...process.env, ...env, MORPHLING_RESOLVED_CONFIG: JSON.stringify(config) },
     stdio: ['ignore', 'inherit', 'pipe'],
   });
+  // Nothing of it may outlive a test run that was broken off.
+  const killNow = (): void => void supervisor.kill('SIGKILL');
+  process.once('exit', killNow);
   const logs: string[] = [];
   let rest = '';
   supervisor.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -60,6 +66,7 @@ export async function startAgent(
   const ended = new Promise<number | null>((resolve) => {
     supervisor.on('exit', (exitCode) => {
       code = exitCode;
+      process.removeListener('exit', killNow);
       resolve(exitCode);
     });
   });
