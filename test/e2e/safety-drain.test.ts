@@ -57,7 +57,8 @@ function startTraffic(balancer: Balancer): {
     timeoutMs: 10_000,
   });
   const stream = async (): Promise<void> => {
-    while (!isOver) {
+    for (;;) {
+      if (isOver) return;
       const client = await connectWire(balancer.next());
       client.write(toRequest('GET', '/events', null));
       const answer = await client.next(4 * EVENTS * EVENT_MS).catch(() => null);

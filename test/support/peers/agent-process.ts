@@ -26,9 +26,6 @@ export interface AgentProcess {
 
 /** A second where nothing else runs; two busy cores have needed more than ten. */
 const START_MS = 30_000;
-/** Half a second on an idle machine. */
-const READY_TIMEOUT_MS = 30_000;
-
 const root = join(import.meta.dirname, '../../..');
 
 /** `env` reaches all three processes. */
