@@ -41,10 +41,10 @@ const QUEUED: Verdict = Object.freeze({ kind: 'queued' });
 /**
  * A newcomer of n items that finds a items and k keys ahead is expected to end at
  *
- *     now + |d - e| + (j - 1) i + D,   j = ceil(max((a + n) / f, k + 1)),   D = D(a + n) if j = 1, else D(f)
+ *     now + |d - e| + (j - 1) i + D,   j = ceil(max((a + n) / f, k + 1)),   D = D(min(f, a + n))
  *
  * d: mean batch duration, D(.): duration by size, f: items a batch takes when more wait, i: time between departures
- * under pressure (all from Pace); e: age of the oldest call in flight. |d - e| is what is left of that call, or, once it
+ * under pressure, D(a / (j - 1)) while unknown (all from Pace); e: age of the oldest call in flight. |d - e| is what is left of that call, or, once it
  * is overdue by x, another x: a stall is noticed while it lasts. It is shed if that is later than its deadline, or later
  * than `bound` after its arrival, or (j = 1) after the arrival of the oldest in the batch that it would make longer:
  *
@@ -83,11 +83,14 @@ export class Admission {
     const { limitItems } = standing;
     const fillItems = this.#pace.fillItems(limitItems, nowMs);
     const turn = Math.ceil(Math.max((standing.aheadItems + request.items) / fillItems, standing.aheadKeys + 1));
-    const ownItems = turn === 1 ? standing.aheadItems + request.items : fillItems;
+    const ownItems = Math.min(fillItems, standing.aheadItems + request.items);
+    // Where no capacity is known yet the batches ahead are guessed by what they can hold, which is no more than what
+    // waits: sixteen callers of sixteen keys are sixteen small batches and not sixteen full ones.
+    const turnItems = Math.min(limitItems, Math.max(1, standing.aheadItems / Math.max(1, turn - 1)));
     // No call of this model in flight and yet no place: others hold them, and theirs are about as old as ours would be.
     const ageMs = standing.oldestStartedMs === null ? 0 : nowMs - standing.oldestStartedMs;
     const waitMs =
-      Math.abs((this.#pace.durationMs ?? 0) - ageMs) + (turn - 1) * this.#pace.intervalMs(limitItems, nowMs);
+      Math.abs((this.#pace.durationMs ?? 0) - ageMs) + (turn - 1) * this.#pace.intervalMs(turnItems, nowMs);
     if (isFull) return this.shed('full', waitMs);
 
     const endMs = nowMs + waitMs + this.#pace.durationOfMs(ownItems);

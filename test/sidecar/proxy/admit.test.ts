@@ -59,6 +59,18 @@ describe('lone departures', () => {
   });
 });
 
+test('a burst of many keys before any capacity is known is not taken for as many full batches', () => {
+  // One lone call of 20 ms is all that is known: a full batch of 64 is guessed at 650 ms, and 30 keys at 20 s.
+  const pace = new Pace();
+  pace.finished(toBatch(980, 1, false), 'success', 0, 1000);
+  const many = { ...busy, limitItems: 64, aheadItems: 30, queuedRequests: 30, aheadKeys: 30 };
+  expect(createAdmission(pace, null).judge(toRequest(), many, 1000)).toEqual({ kind: 'queued' });
+  expect(createAdmission(pace, 500).judge(toRequest(), many, 1000)).toEqual({ kind: 'queued' });
+  // As many full ones it does take for what they are.
+  const full = { ...many, aheadItems: 30 * 64, queuedRequests: 900 };
+  expect(createAdmission(pace, null).judge(toRequest(), full, 1000)).toMatchObject({ kind: 'shed', reason: 'late' });
+});
+
 describe('what is known decides', () => {
   // One batch takes 50 ms; the one under way has just left; the bound is 200 ms: 3 batches end at 200 ms.
   test.each([
