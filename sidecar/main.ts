@@ -30,6 +30,8 @@ import { createSense } from './sense/sense.ts';
 
 /** How often the reflex looks, ms: a few times within the shortest SLA there is. */
 const REFLEX_MS = 10;
+/** And while nothing waits: waking up a hundred times a second was half of an idle agent's CPU. */
+const REFLEX_IDLE_MS = 50;
 
 async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger): Promise<DataProcess> {
   const clock = monotonicClock;
@@ -192,12 +194,15 @@ async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger)
     snapshotTimer.unref();
   };
   tick();
-  const reflexTimer = setInterval(() => {
+  let reflexTimer: NodeJS.Timeout;
+  const look = (): void => {
     if (tuning.advance()) proxy.settingsChanged();
     // `fixed` means that nothing is tuned: nobody would bring the settings back.
     if (!isPaused && !proxy.isBypassed && config.decider !== 'fixed') tuning.look(proxy.batchedLanes());
-  }, REFLEX_MS);
-  reflexTimer.unref();
+    reflexTimer = setTimeout(look, proxy.openRequests > 0 ? REFLEX_MS : REFLEX_IDLE_MS);
+    reflexTimer.unref();
+  };
+  look();
 
   const drain = createDrain({
     ...config.drain,
@@ -213,7 +218,7 @@ async function runData(config: AgentConfig, env: NodeJS.ProcessEnv, log: Logger)
     },
     end(isClean) {
       clearTimeout(snapshotTimer);
-      clearInterval(reflexTimer);
+      clearTimeout(reflexTimer);
       memory.stop();
       proxy.close();
       const closing = [proxy.stop(), ports.close(), tuning.flush(), switchStore.flush()];

@@ -28,6 +28,13 @@ const MIND_POLL_MS = 10;
 /** After the drain's own time: whoever is still there is ended. */
 const GRACE_MS = 1_000;
 
+/**
+ * V8 collects garbage on as many threads as there are cores and lets the young generation grow to 32 MB and more. For a
+ * live heap of 15 MB that is waste: measured, batched binary bodies cost 0.63-0.76 of the CPU on one thread, and data
+ * takes 85 MB instead of 150 with a small young generation (npm run bench -- footprint).
+ */
+const NODE_OPTIONS = ['--single-threaded-gc', '--max-semi-space-size=4'];
+
 const DATA_RESTART = { minMs: 10, maxMs: 5_000, crashesMax: 3, windowMs: 60_000, slowMs: 60_000 };
 const MIND_RESTART = { minMs: 1_000, maxMs: 60_000, crashesMax: 10, windowMs: 600_000, slowMs: 120_000 };
 
@@ -54,6 +61,7 @@ export function runSupervisor(config: AgentConfig): Promise<number> {
       name: 'data',
       file: sibling('main'),
       env,
+      nodeOptions: NODE_OPTIONS,
       niceness: 0,
       restart: DATA_RESTART,
       rssLimitBytes: Infinity,
@@ -66,6 +74,7 @@ export function runSupervisor(config: AgentConfig): Promise<number> {
       name: 'mind',
       file: sibling('mind'),
       env,
+      nodeOptions: NODE_OPTIONS,
       niceness: 10,
       restart: MIND_RESTART,
       rssLimitBytes: config.mind.rssLimitBytes,

@@ -31,7 +31,8 @@ export function createMetrics(deps: MetricsDeps, options: MetricsOptions = {}): 
   const changes = new ChangeCounts();
   const families = toFamilies(deps, meter, changes, names);
   const process = new Registry();
-  collectDefaultMetrics({ register: process });
+  // At its default of 10 ms the monitor of the event loop alone would wake an idle agent a hundred times a second.
+  collectDefaultMetrics({ register: process, eventLoopMonitoringPrecision: 100 });
   meter.setSla(deps.slaP99Ms());
 
   const pages = {

@@ -37,7 +37,7 @@ export function classifyChange(change: Change): ChangeClass {
 }
 
 /** Nothing but the delay moves, and it falls. */
-export function isOnlyLessDelay(from: Settings, to: Settings): boolean {
+function isOnlyLessDelay(from: Settings, to: Settings): boolean {
   return (
     to.batchDelayMs < from.batchDelayMs &&
     to.batchSize === from.batchSize &&

@@ -6,7 +6,7 @@ import type { DecideContext } from './decider.ts';
 /** A source this many sampling intervals old is not used: it tells of another load. */
 const STALE_INTERVALS = 3;
 /** The name of the source that is always there: time with an upstream call in flight. */
-export const INFERRED_SOURCE = 'busy';
+const INFERRED_SOURCE = 'busy';
 
 /** Device telemetry if it is fresh, else the share of the window with a call in flight. Several devices: the busiest. */
 export function toDecideContext(model: ModelSnapshot, snapshot: Snapshot, policy: Policy): DecideContext {

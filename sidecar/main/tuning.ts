@@ -40,6 +40,8 @@ interface Queue {
   readonly model: string;
   readonly queueDepth: number;
   readonly oldestWaitMs: number;
+  /** Requests refused as too late, ever. */
+  readonly lateSheds: number;
 }
 
 const EXPLANATIONS_MAX = 100;
@@ -57,6 +59,7 @@ export class Tuning {
   readonly #saved = new SavedSettings();
   readonly #store: StateStore;
   readonly #reflexes = new Map<string, Reflex>();
+  readonly #lateSheds = new Map<string, number>();
   readonly #explanations = new Map<string, Explanation[]>();
   #policy: Policy;
 
@@ -172,8 +175,11 @@ export class Tuning {
 
   /** The reflex: to be called every few milliseconds while something waits. */
   look(queues: Iterable<Queue>): void {
-    for (const { model, queueDepth, oldestWaitMs } of queues) {
-      const cell = queueDepth === 0 ? null : this.cells.find(model);
+    for (const { model, queueDepth, oldestWaitMs, lateSheds } of queues) {
+      // Admission keeps a queue young by refusing what would end too late: that is as much a sign as an old queue.
+      const isShedding = lateSheds > (this.#lateSheds.get(model) ?? 0);
+      this.#lateSheds.set(model, lateSheds);
+      const cell = queueDepth === 0 && !isShedding ? null : this.cells.find(model);
       // What a person put in force is theirs: the reflex corrects deciders.
       if (cell === null || cell.current.source === 'user') continue;
       const action = this.#reflexOf(model).look({
@@ -181,6 +187,7 @@ export class Tuning {
         bounds: cell.bounds,
         slaP99Ms: this.#options.slaOf(model).p99Ms,
         oldestWaitMs,
+        isShedding,
       });
       if (action.kind === 'none') continue;
       const { settings, reason } = action;

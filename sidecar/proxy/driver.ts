@@ -65,6 +65,7 @@ export class Driver {
   #arrive(entry: ModelLane, exchange: Exchange): boolean {
     const verdict = entry.lane.arrive(exchange, this.#options.clock.nowMs());
     if (verdict.kind === 'shed') {
+      if (verdict.reason === 'late') entry.lateSheds += 1;
       if (verdict.reason === 'draining') respondFault(exchange, { kind: 'draining' });
       else if (verdict.reason === 'expired') respondFault(exchange, { kind: 'deadline' });
       else respondFault(exchange, { kind: 'shed', reason: verdict.reason, retryAfterMs: verdict.retryAfterMs });

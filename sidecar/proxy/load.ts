@@ -14,6 +14,8 @@ export interface LaneLoad {
 /** One model as the proxy sees it now. */
 export interface LaneStatus extends LaneLoad {
   readonly model: string;
+  /** Requests refused because they would have ended too late, ever. */
+  readonly lateSheds: number;
 }
 
 const EMPTY: LaneLoad = Object.freeze({ queueDepth: 0, oldestWaitMs: 0, inflight: 0 });
@@ -30,5 +32,5 @@ export function toLoad(entry: ModelLane | null, nowMs: number): LaneLoad {
 }
 
 export function toStatus(entry: ModelLane, nowMs: number): LaneStatus {
-  return { model: entry.label, ...toLoad(entry, nowMs) };
+  return { model: entry.label, lateSheds: entry.lateSheds, ...toLoad(entry, nowMs) };
 }

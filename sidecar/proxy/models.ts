@@ -17,6 +17,8 @@ export interface ModelLane {
   /** A request of it could be batched. */
   hasBatched: boolean;
   isToldUnbatched: boolean;
+  /** Requests refused because they would have ended too late, ever. */
+  lateSheds: number;
   /** Requests that wait before the lane until it is known whether they may be batched. */
   held: number;
 }
@@ -50,6 +52,7 @@ export class Models {
       wakeAtMs: Infinity,
       hasBatched: false,
       isToldUnbatched: false,
+      lateSheds: 0,
       held: 0,
     };
     this.#lanes.set(label, opened);

@@ -9,6 +9,8 @@ export interface ChildOptions {
   readonly name: 'data' | 'mind';
   readonly file: string;
   readonly env: NodeJS.ProcessEnv;
+  /** Options of its Node, besides this process's own. */
+  readonly nodeOptions: readonly string[];
   /** Scheduling priority, 0 normal to 19 last. */
   readonly niceness: number;
   readonly restart: RestartRule;
@@ -110,8 +112,9 @@ export class Child {
   }
 
   #spawn(): void {
-    const { name, file, env, niceness, log } = this.#options;
-    const child = fork(file, [], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const { name, file, env, nodeOptions, niceness, log } = this.#options;
+    const execArgv = [...process.execArgv, ...nodeOptions];
+    const child = fork(file, [], { env, execArgv, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     this.#process = child;
     this.#unsent = 0;
     this.#silentS = 0;

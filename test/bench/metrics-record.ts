@@ -14,6 +14,9 @@ const metrics = createMetrics({
   isBypass: () => false,
   samplingIntervalS: () => 10,
   stateProblem: () => null,
+  upstream: () => ({ isDown: false, retries: { made: 0, refused: 0 } }),
+  restarts: () => null,
+  memoryRatio: () => null,
 });
 const models = Array.from({ length: 16 }, (_, index) => `model-${index}`);
 const completions = Array.from({ length: 4096 }, (_, index): Completion => ({

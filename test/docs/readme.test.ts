@@ -26,6 +26,9 @@ async function metricTable(): Promise<string> {
     isBypass: () => false,
     samplingIntervalS: () => 10,
     stateProblem: () => null,
+    upstream: () => ({ isDown: false, retries: { made: 0, refused: 0 } }),
+    restarts: () => null,
+    memoryRatio: () => null,
   });
   const { body } = await metrics.render(null);
   metrics.close();

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { isRefusal, type HeaderView } from '../../src/wire/codec.ts';
+import type { ParsedV2 } from '../../src/wire/oip-v2-request.ts';
 import { oipV2 } from '../../src/wire/oip-v2.ts';
 import { toMessage } from './echo.ts';
 
