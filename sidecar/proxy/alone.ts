@@ -16,10 +16,13 @@ export function callAlone(
 ): Call {
   const receiver = new StreamedAnswer(exchange, (end) => done(endAlone(exchange, end)));
   const { request } = exchange;
-  const call = upstream.call(
-    { method: request.method ?? 'GET', path: request.url ?? '/', headers: toCallHeaders(exchange, nowMs), body },
-    receiver,
-  );
+  const own = toCallHeaders(exchange, nowMs);
+  // A streamed body keeps the length its caller declared (checked by framing, held to by the client): chunked is
+  // more than some small servers understand.
+  const length = request.headers['content-length'];
+  const isDeclared = body !== null && !Buffer.isBuffer(body) && length !== undefined;
+  const headers = isDeclared ? [...own, 'content-length', length] : own;
+  const call = upstream.call({ method: request.method ?? 'GET', path: request.url ?? '/', headers, body }, receiver);
   receiver.attach(call);
   return call;
 }

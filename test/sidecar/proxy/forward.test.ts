@@ -252,6 +252,15 @@ describe('streams', () => {
   });
 });
 
+test('an upload that declared its length keeps it: some servers understand no chunked requests', async () => {
+  const { upstream, bench } = await start(({ socket }) => socket.write(toAnswer('ok')));
+  expect(await ask(bench.port, toPost('/elsewhere', 'x'.repeat(100_000)))).toMatch(/^HTTP\/1.1 200/);
+  const seen = upstream.requests[0];
+  expect(seen?.head.toLowerCase()).toContain('content-length: 100000');
+  expect(seen?.head.toLowerCase()).not.toContain('transfer-encoding');
+  expect(seen?.body).toHaveLength(100_000);
+});
+
 test('leaving before the answer, queued or called, frees every place', async () => {
   const { upstream, bench } = await start(() => undefined);
   const clients = await Promise.all(Array.from({ length: 5 }, () => connectRaw(bench.port)));
