@@ -14,9 +14,9 @@ const BASE_MS = 60;
 const ITEM_MS = 6;
 const BATCH_MAX = 16;
 const SLA_MS = 300;
-const LATE_MAX_MS = 30;
+const LATE_MAX_MS = 10;
 /** A burst may use up twice the SLA; only then is it taken for lasting overload and worked off. */
-const SETTLED_MS = 5 * SLA_MS;
+const SETTLED_MS = 8 * SLA_MS;
 const POLICY = {
   ...DEFAULT_POLICY,
   sla: { ...DEFAULT_POLICY.sla, p99Ms: SLA_MS },
