@@ -12,9 +12,9 @@ interface Locked {
 }
 
 const root = join(import.meta.dirname, '..');
-const read = <T>(file: string): T => JSON.parse(readFileSync(join(root, file), 'utf8')) as T;
-const { dependencies, optionalDependencies } = read<Record<string, Record<string, string>>>('package.json');
-const lock = read<{ lockfileVersion: number; packages: Record<string, Locked> }>('package-lock.json');
+const read = (file: string): unknown => JSON.parse(readFileSync(join(root, file), 'utf8'));
+const { dependencies, optionalDependencies } = read('package.json') as Record<string, Record<string, string>>;
+const lock = read('package-lock.json') as { lockfileVersion: number; packages: Record<string, Locked> };
 /** Everything that an installation without development packages holds, optional packages included. */
 const shipped = Object.entries(lock.packages).filter(([path, { dev }]) => path !== '' && dev !== true);
 

@@ -148,6 +148,7 @@ test('a storm of callers who try again three times: the agent adds nothing to it
   const amplification = (model.executed().length - executedBefore) / (clientSends - sendsBefore);
   await sleep(scale === 1 ? 12_000 : 5_000);
   clearInterval(timer);
+  // oxlint-disable-next-line no-unmodified-loop-condition -- `user` counts it down
   while (open > 0) await sleep(50);
   const lastFailedMs = Math.max(0, ...outcomes.filter(({ isOk }) => !isOk).map(({ atMs }) => atMs - endMs));
   const executed = model.executed();
