@@ -83,7 +83,7 @@ export class Applier {
     this.#desk = options.trials === undefined ? null : new TrialDesk(options.trials, options.cells, this.#log);
   }
 
-  /** A decider's proposal that has passed the guard; clamped to the bounds. `before` is the window it was decided on. */
+  /** A decider's proposal that has passed the guard; clamped to the bounds. `before`: the window it was decided on. */
   propose(proposal: Proposal, before: WatchedWindow | null, nowMs: number): Applied {
     const cell = this.#options.cells.get(proposal.model);
     const { batchSize, batchDelayMs, concurrency } = proposal.settings;
@@ -92,7 +92,8 @@ export class Applier {
         { field: '', expected: 'finite numbers', got: `${batchSize} / ${batchDelayMs} / ${concurrency}` },
       ]);
     }
-    const about = toAbout(proposal.class, proposal.reason, proposal.predicted, false);
+    const { class: changeClass, reason, predicted } = proposal;
+    const about = { class: changeClass, reason, predicted, isForced: false };
     if (proposal.class === 'reflex') {
       if (this.#desk?.flee(cell, proposal.reason, nowMs) === true) return { kind: 'applied', version: cell.current };
       return this.#put(cell, proposal.settings, 'reflex', before, nowMs, about);
@@ -117,7 +118,7 @@ export class Applier {
     if (issues.length > 0) return this.#refuse(cell, settings, 'user', 'leap', issues);
     this.#desk?.end(cell, 'a person wants other settings', null, nowMs);
     const reason = isImmediate ? 'set by a person, at once' : 'set by a person';
-    const about = toAbout('leap', reason, null, isImmediate);
+    const about = { class: 'leap', reason, predicted: null, isForced: isImmediate } as const;
     if (isImmediate) return this.#put(cell, settings, 'user', before, nowMs, about);
     return this.#try(cell, settings, 'user', before, nowMs, about);
   }
@@ -302,8 +303,4 @@ export class Applier {
     this.#log.record(cell, { result: 'refused', source, class: of, from: cell.current.settings, to: settings, reason });
     return { kind: 'refused', version: cell.current, issues };
   }
-}
-
-function toAbout(changeClass: ChangeClass, reason: string, predicted: Prediction | null, isForced: boolean): About {
-  return { class: changeClass, reason, predicted, isForced };
 }

@@ -25,8 +25,8 @@ export interface SliceFigures {
 
 /** The slowest part of the answers that stands for the tail. */
 const TAIL_SHARE = 0.05;
-/** Stands for what cannot be divided: an arm that answers nothing costs without end. */
-const ENDLESS = 1e6;
+/** Stands for a tail, ms, and a cost without end: an arm that answers nothing. */
+const ENDLESS = 60_000;
 
 /** Null when the slice has no answer. */
 export function toFigures(slice: Slice, slaMs: number | null): SliceFigures | null {
@@ -55,6 +55,9 @@ export class ArmTotals {
   #answers = 0;
   #lost = 0;
   #batches = 0;
+  #arrivedItems = 0;
+  #fullItems = 0;
+  #fullMs = 0;
   #busyMs = 0;
 
   add(slice: Slice): void {
@@ -65,6 +68,9 @@ export class ArmTotals {
     this.#answers += slice.answers;
     this.#lost += slice.lost;
     this.#batches += slice.batches;
+    this.#arrivedItems += slice.arrivedItems;
+    this.#fullItems += slice.full.items;
+    this.#fullMs += slice.full.durationMs;
     this.#busyMs += slice.busyMs;
   }
 
@@ -74,6 +80,16 @@ export class ArmTotals {
 
   get batches(): number {
     return this.#batches;
+  }
+
+  /**
+   * Items that arrive / items that full batches, one after the other, could serve: rate x duration / (items x calls in
+   * flight). 0 while no batch is full. Near 1 the queue takes seconds to minutes to become what it will be (the relaxation
+   * of a queue goes with 1 / (1 - load)^2), so a slice that begins with the baseline's queue looks better than it is.
+   */
+  get loadRatio(): number {
+    if (this.#fullItems === 0 || this.#durationMs === 0) return 0;
+    return (this.#arrivedItems / this.#durationMs) * (this.#fullMs / this.#fullItems);
   }
 
   get lostRatio(): number {

@@ -103,6 +103,10 @@ export class TrialRun {
     return this.#judge.shift;
   }
 
+  get sliceMs(): number {
+    return this.#plan.sliceMs;
+  }
+
   get stage(): TrialStage {
     const { shares, stages } = this.#terms;
     return { stage: this.#stage + 1, stages, share: shares[this.#stage] ?? 1, blocks: this.#judge.blocks };

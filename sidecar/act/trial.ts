@@ -130,6 +130,7 @@ export class Trials implements Required<CompletionSink> {
       ...trial.run.stage,
       candidate: trial.candidate.version.settings,
       sinceMs: nowMs - trial.startMs,
+      sliceMs: trial.run.sliceMs,
       objectiveRatio: shift === null ? null : Math.exp(shift),
     };
   }

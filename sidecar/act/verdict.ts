@@ -45,8 +45,11 @@ const GROSS_SHIFT = Math.log(1.4);
 const GROSS_MISSES = 0.3;
 /** Slices in force, before they are held against the baseline's. */
 const AFTER_SLICES_MIN = 5;
-/** Looks at one slice share its part of alpha. */
-const LOOKS = 4;
+/** Nearer to its limit than this a candidate is not believed; from 0.9 on slices of a second looked up to a third too good. */
+const LOAD_MAX = 0.9;
+/** A slice is looked at from a quarter of its batches on. The looks at one slice see nearly the same, so they count as two. */
+const LOOK_PART = 0.25;
+const LOOKS = 2;
 /** A log is not measured finer than the steps of the tally, a share of misses not finer than one in 200. */
 const LEAST = { objective: 0.02, misses: 0.005 };
 /** Misses that are looked for, as a share of all requests. */
@@ -59,6 +62,8 @@ const MISS_SHIFTS = [0.01, 0.04, 0.2];
  *   the threshold? Then it is worse.
  * - misses: are there more lost or late requests than lot explains, and is p99 beyond the SLA, or are more lost than may be?
  * - gross harm: inside one slice, is it 40 % worse and beyond the spread that slices of the baseline have (Student's t)?
+ *
+ * A candidate near the limit of what it can serve, nearer than the baseline, is never "better": see `ArmTotals.loadRatio`.
  *
  * "Better" is the same test turned round: a worsening by a margin is excluded with a chance of error of 5 %, and what was
  * measured is within the threshold (or 1.5 standard errors of it). The margin is max(threshold, 10 spread / sqrt(n)) /
@@ -163,9 +168,15 @@ export class TrialJudge {
     const figures = toFigures(slice, slaP99Ms);
     const go = { kind: 'continue', reason: 'nothing gross' } as const;
     // A quarter of what a slice has: fewer answers say nothing of a tail.
-    if (figures === null || slice.batches < minBatches / LOOKS) return go;
+    if (figures === null || slice.batches < LOOK_PART * minBatches) return go;
     // The share of the k-th slice falls as 1 / k(k + 1), so that all slices together spend what gross harm may.
     const chance = (ALPHA.gross * alpha) / (this.#slices * (this.#slices + 1)) / LOOKS / 2;
+    const misses = this.#misses.excess([toMisses(figures)], chance, part) ?? 0;
+    if (misses > GROSS_MISSES) {
+      const what = slaP99Ms === null ? 'lost' : `lost or later than ${ms(slaP99Ms)}`;
+      const reason = `${percent(figures.missRatio)} ${what} in one slice of ${slice.batches} batches`;
+      return { kind: 'worse', cause: slice.lost > slice.answers * GROSS_MISSES ? 'errors' : 'sla', reason };
+    }
     const isWhole = part >= 1;
     const question = isWhole ? this.#objective : this.#tail;
     const weight = isWhole ? 1 : weights.performance;
@@ -174,12 +185,6 @@ export class TrialJudge {
     if (shift > GROSS_SHIFT) {
       const reason = `objective ${percent(Math.expm1(shift))} worse in one slice of ${slice.batches} batches`;
       return { kind: 'worse', cause: 'objective', reason };
-    }
-    const misses = this.#misses.excess([toMisses(figures)], chance, part) ?? 0;
-    if (misses > GROSS_MISSES) {
-      const what = slaP99Ms === null ? 'lost' : `lost or later than ${ms(slaP99Ms)}`;
-      const reason = `${percent(figures.missRatio)} ${what} in one slice of ${slice.batches} batches`;
-      return { kind: 'worse', cause: slice.lost > slice.answers * GROSS_MISSES ? 'errors' : 'sla', reason };
     }
     return go;
   }
@@ -239,6 +244,9 @@ export class TrialJudge {
         ? { kind: 'worse', cause: 'errors', reason: `${percent(this.#candidate.lostRatio)} lost: ${facts}` }
         : { kind: 'worse', cause: 'sla', reason: `the SLA is ${ms(slaP99Ms ?? 0)}: ${facts}` };
     const accepted = Math.max(Math.log1p(threshold), CHANCE_ERRORS * this.#error);
+    const load = this.#candidate.loadRatio;
+    if (load > LOAD_MAX && load > this.#baseline.loadRatio)
+      return { kind: 'continue', reason: `at ${percent(load)} of what it can serve: ${facts}` };
     const isFine = this.#fine.log >= -Math.log(BETA) && shift <= accepted && !isLosing && !isLate;
     const isEnough = this.#blocks >= BLOCKS_MIN && this.#candidate.batches >= BLOCKS_MIN * minBatches;
     return isFine && isEnough ? { kind: 'better', reason: facts } : { kind: 'continue', reason: facts };

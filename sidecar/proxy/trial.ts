@@ -36,10 +36,13 @@ class Switchback implements SlicePlayer {
   }
 
   play(plan: SlicePlan, arms: readonly Arm[], nowMs: number): void {
+    // First the cut: a slice that begins at this very instant must not take the first of the new arms.
+    const current = this.#at(nowMs);
+    this.#integrate(nowMs);
+    current.cut(nowMs);
     this.#plan = plan;
     this.#arms = [...arms];
     this.#isPlaying = arms.length > 0;
-    this.#cut(nowMs);
   }
 
   stop(nowMs: number): void {
@@ -74,8 +77,8 @@ class Switchback implements SlicePlayer {
     return taken;
   }
 
-  arrived(_model: string, _items: number, _requestBytes: number, atMs: number): void {
-    this.#of(atMs)?.arrived(atMs);
+  arrived(_model: string, items: number, _requestBytes: number, atMs: number): void {
+    this.#of(atMs)?.arrived(items, atMs);
   }
 
   completed(completion: Completion): void {
@@ -83,12 +86,15 @@ class Switchback implements SlicePlayer {
   }
 
   batchStarted(_model: string, atMs: number): void {
+    const slice = this.#at(atMs);
     this.#integrate(atMs);
     this.#inflight += 1;
-    this.#at(atMs).batchStarted();
+    slice.batchStarted();
   }
 
-  batchCompleted({ startedMs, durationMs }: BatchCompletion): void {
+  batchCompleted({ startedMs, durationMs, reason, items, inflight }: BatchCompletion): void {
+    this.#at(startedMs + durationMs);
+    if (reason === 'full') this.#of(startedMs)?.batchWasFull(items * inflight, durationMs);
     this.#integrate(startedMs + durationMs);
     // An end whose start was before this object was made leaves the count at none, not below.
     this.#inflight = Math.max(0, this.#inflight - 1);
@@ -125,12 +131,6 @@ class Switchback implements SlicePlayer {
     return null;
   }
 
-  #cut(nowMs: number): void {
-    const current = this.#at(nowMs);
-    this.#integrate(nowMs);
-    current.cut(nowMs);
-  }
-
   #integrate(toMs: number): void {
     if (toMs <= this.#busyAtMs) return;
     if (this.#inflight > 0) for (const slice of this.#open) slice.busy(this.#busyAtMs, toMs);
@@ -151,6 +151,9 @@ class OpenSlice {
   arrivals = 0;
   isCut = false;
   #batches = 0;
+  #arrivedItems = 0;
+  #fullItems = 0;
+  #fullMs = 0;
   #answers = 0;
   #lost = 0;
   #busyMs = 0;
@@ -163,8 +166,9 @@ class OpenSlice {
     this.#trimMs = plan.trimMs;
   }
 
-  arrived(atMs: number): void {
+  arrived(items: number, atMs: number): void {
     this.arrivals += 1;
+    this.#arrivedItems += items;
     if (this.#isMeasured(atMs)) this.outstanding += 1;
   }
 
@@ -182,6 +186,11 @@ class OpenSlice {
 
   batchStarted(): void {
     this.#batches += 1;
+  }
+
+  batchWasFull(items: number, durationMs: number): void {
+    this.#fullItems += items;
+    this.#fullMs += durationMs;
   }
 
   busy(fromMs: number, toMs: number): void {
@@ -214,6 +223,8 @@ class OpenSlice {
       answers: this.#answers,
       lost: this.#lost,
       batches: this.#batches,
+      arrivedItems: this.#arrivedItems,
+      full: { items: this.#fullItems, durationMs: this.#fullMs },
       busyMs: this.#busyMs,
       latency: this.#latency,
       isCut: this.isCut,

@@ -22,6 +22,7 @@ const TrialStatusSchema = Type.Object({
   share: Type.Number({ description: 'Of the time in which the candidate serves all traffic, 0..1.' }),
   blocks: Type.Integer({ minimum: 0, description: 'Blocks of slices compared in this stage.' }),
   sinceMs: Type.Number({ minimum: 0 }),
+  sliceMs: Type.Number({ minimum: 0, description: 'Length of a slice.' }),
   objectiveRatio: orNull<number>(
     Type.Number({ description: 'Candidate / in force, as measured so far; lower is better.' }),
   ),

@@ -28,11 +28,19 @@ export interface Slice {
   readonly measuredMs: number;
   /** Arrivals over the whole slice: the load is nobody's merit, so its effect is taken out. */
   readonly arrivals: number;
+  readonly arrivedItems: number;
   /** Successes and losses; who hung up teaches nothing. */
   readonly answers: number;
   readonly lost: number;
   /** Batches that left in the whole slice. */
   readonly batches: number;
+  /** Batches that left full: they show how much the settings can serve at most. */
+  readonly full: {
+    /** Sum of items x calls in flight when it left, itself included. */
+    readonly items: number;
+    /** Sum of their durations, ms. */
+    readonly durationMs: number;
+  };
   /** Time with a call in flight, in the part that is measured. */
   readonly busyMs: number;
   /** Of successes, and of what was still out when the grace ended. */
@@ -73,6 +81,8 @@ export interface TrialStage {
 export interface TrialStatus extends TrialStage {
   readonly candidate: Settings;
   readonly sinceMs: number;
+  /** Length of a slice now. */
+  readonly sliceMs: number;
   /** Objective of the candidate / of the baseline, as measured so far; null while there is nothing to compare. */
   readonly objectiveRatio: number | null;
 }

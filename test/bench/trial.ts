@@ -1,12 +1,17 @@
 // What a trial is worth: how often it rolls back what is harmless, how soon it finds what is not, and whether its figures
 // are those of the candidate in force. All in virtual time, with the real lane, windows, applier and switchback.
 //
-//     node test/bench/trial.ts harmless [trials] | shift RATIO [trials] | bad [settings] | figures     JSON on stdout
+//     node test/bench/trial.ts harmless [trials] | shift work|wait RATIO [trials] | bad [settings] | figures     JSON on stdout
 import { cpus } from 'node:os';
+import { drawBlock, toBlockShape, toPace, toSlicePlan } from '../../sidecar/act/trial-blocks.ts';
+import { ArmTotals } from '../../sidecar/act/trial-figures.ts';
 import type { LatencyCurve } from '../../sidecar/lab/profiles.ts';
 import { DEFAULT_POLICY, type Mode, type Policy } from '../../src/core/policy.ts';
+import type { Prediction } from '../../src/core/proposal.ts';
 import { createRandom } from '../../src/core/random.ts';
 import type { Settings } from '../../src/core/settings.ts';
+import type { Slice } from '../../src/core/trial.ts';
+import { createSwitchback } from '../../sidecar/proxy/trial.ts';
 import { PROFILES, toScaledCurve } from '../support/lab-cell.ts';
 import { runHashLanes } from '../support/hash-lanes.ts';
 import { TrialRig, type TrialRigOptions } from '../support/trial-rig.ts';
@@ -46,22 +51,19 @@ function runWhole(options: Omit<TrialRigOptions, 'start'>, settings: Settings, d
   };
 }
 
-/** How much slower the device must be for p99 to be `ratio` times what it was. */
-function findFactor(curve: LatencyCurve, ratio: number): number {
-  const p99Of = (factor: number): number =>
-    runWhole(
-      { curve: slower(curve, factor), ratePerS: RATE_PER_S, policy: toPolicy('performance'), seed: 99 },
-      START,
-      600_000,
-    ).p99Ms;
-  const wantedMs = ratio * p99Of(1);
-  let [low, high] = [1, ratio];
-  for (let step = 0; step < 7; step++) {
-    const middle = Math.sqrt(low * high);
+/** How long p99 is with so much of the shift's means; at 0 as without. */
+type P99Of = (amount: number) => number;
+
+/** How much of the means makes p99 `ratio` times what it was: between nothing and `most`, by halving. */
+function findAmount(p99Of: P99Of, ratio: number, most: number): number {
+  const wantedMs = ratio * p99Of(0);
+  let [low, high] = [0, most];
+  for (let step = 0; step < 8; step++) {
+    const middle = (low + high) / 2;
     if (p99Of(middle) < wantedMs) low = middle;
     else high = middle;
   }
-  return Math.sqrt(low * high);
+  return (low + high) / 2;
 }
 
 interface Outcome {
@@ -78,26 +80,33 @@ function runTrial(options: Omit<TrialRigOptions, 'start'>, candidate: Settings):
   rig.run(BEFORE_MS);
   const arrivedBefore = rig.arrived;
   rig.put(candidate);
-  let arrivedInBlocks = 0;
-  const isOver = (): boolean => rig.last('rolled_back', 'withdrawn', 'proven') !== null;
+  let blockEndMs = 0;
+  let blocks = -1;
+  const isOver = (): boolean => {
+    const status = rig.status();
+    if (status !== null && status.blocks !== blocks) {
+      blocks = status.blocks;
+      blockEndMs = rig.nowMs + 10 * status.sliceMs;
+    }
+    return rig.last('rolled_back', 'withdrawn', 'proven') !== null;
+  };
   rig.run(BEFORE_MS + 1_200_000, isOver);
   const end = rig.last('rolled_back', 'withdrawn', 'proven');
   const atMs = rig.nowMs;
   const applied = rig.entries.find(({ result }) => result === 'applied');
   // The rest of the block in which it ended is the baseline's.
-  if (applied === undefined) rig.run(Math.max(atMs, BEFORE_MS + 10_000));
-  arrivedInBlocks = rig.arrived - arrivedBefore;
+  if (applied === undefined) rig.run(Math.max(atMs, blockEndMs));
   return {
     verdict: (end?.result ?? 'open') as Outcome['verdict'],
     afterS: (atMs - BEFORE_MS) / 1000,
     stage: applied === undefined ? `stage ${end?.trial?.stage ?? 0}` : 'watch',
     reason: end?.reason ?? '',
-    touchedRatio: rig.touched / Math.max(1, arrivedInBlocks),
+    touchedRatio: rig.touched / Math.max(1, rig.arrived - arrivedBefore),
   };
 }
 
 function harmless(trials: number): unknown {
-  return forCells((curve, _, cell) => {
+  return forCells((curve, cell) => {
     const outcomes = toSeeds(Math.ceil(trials / SHAPES.length)).map((seed) =>
       runTrial(
         { curve, ratePerS: RATE_PER_S, policy: toPolicy(seed % 2 === 0 ? 'balanced' : 'performance'), seed },
@@ -108,18 +117,31 @@ function harmless(trials: number): unknown {
   });
 }
 
-function shift(ratio: number, trials: number): unknown {
-  return forCells((curve, _, cell) => {
-    const factor = findFactor(curve, ratio);
+/** By `work`: the device is slower for the candidate. By `wait`: the candidate waits for company, which is felt at once. */
+function shift(means: 'work' | 'wait', ratio: number, trials: number): unknown {
+  return forCells((curve, cell) => {
+    const policy = {
+      ...toPolicy('performance'),
+      bounds: { ...DEFAULT_POLICY.bounds, batchDelayMs: [0, 1e6] as const },
+    };
+    const options = { curve, ratePerS: RATE_PER_S, policy, seed: 99 };
+    const toRun = (amount: number): readonly [Partial<TrialRigOptions>, Settings] =>
+      means === 'work'
+        ? [{ candidateCurve: slower(curve, 1 + amount) }, SAME]
+        : [{}, { ...SAME, batchDelayMs: amount }];
+    const p99Of: P99Of = (amount) => {
+      const [{ candidateCurve = curve }, settings] = toRun(amount);
+      return runWhole({ ...options, curve: candidateCurve }, settings, 600_000).p99Ms;
+    };
+    const most = means === 'work' ? ratio - 1 : 2 * ratio * p99Of(0);
+    const amount = findAmount(p99Of, ratio, most);
+    const [more, candidate] = toRun(amount);
     const outcomes = toSeeds(Math.ceil(trials / SHAPES.length)).map((seed) =>
-      runTrial(
-        { curve, candidateCurve: slower(curve, factor), ratePerS: RATE_PER_S, policy: toPolicy('performance'), seed },
-        SAME,
-      ),
+      runTrial({ ...options, ...more, seed }, candidate),
     );
     const within = (s: number): number =>
       outcomes.filter(({ verdict, afterS }) => verdict === 'rolled_back' && afterS <= s).length / outcomes.length;
-    return { ...cell, factor, within10S: within(10), within60S: within(60), ...summarise(outcomes) };
+    return { ...cell, amount, within10S: within(10), within60S: within(60), ...summarise(outcomes) };
   });
 }
 
@@ -156,7 +178,43 @@ function bad(count: number): unknown {
     within10S: outcomes.filter(({ afterS }) => afterS <= 10).length,
     within60S: outcomes.filter(({ afterS }) => afterS <= 60).length,
     missed,
+    ...(process.env['ALL'] ? { outcomes } : {}),
   };
+}
+
+/** Blocks of the first stage one after the other, without a verdict: what the candidate's slices come to. */
+function runSlices(options: Omit<TrialRigOptions, 'start'>, candidate: Settings, durationMs: number): Prediction {
+  const player = createSwitchback(0);
+  const random = createRandom(options.seed);
+  const totals = new ArmTotals();
+  const seen: Slice[] = [];
+  const shape = toBlockShape(0.1);
+  const limits = { sliceMsMin: 1000, sliceMsMax: 60_000, minBatches: 20, delayMs: candidate.batchDelayMs };
+  let left = 0;
+  const rig = new TrialRig({
+    ...options,
+    start: START,
+    always: (nowMs) => (player.armAt(nowMs) === 'candidate' ? candidate : START),
+    witness: {
+      arrived: (...args) => player.arrived(...args),
+      completed: (completion) => player.completed(completion),
+      batchStarted: (...args) => player.batchStarted(...args),
+      batchCompleted: (batch) => player.batchCompleted(batch),
+      look(nowMs) {
+        const slices = player.take(nowMs).filter(({ isCut }) => !isCut);
+        left -= slices.length;
+        seen.push(...slices);
+        for (const slice of slices) if (slice.arm === 'candidate') totals.add(slice);
+        if (nowMs < 20_000 || left > 0) return;
+        const of = (arm: Slice['arm']) => toPace(seen.filter((slice) => slice.arm === arm).slice(-40));
+        const plan = toSlicePlan(of('baseline'), of('candidate'), limits);
+        player.play(plan, drawBlock(shape, 0, random).arms, nowMs);
+        left = shape.slices;
+      },
+    },
+  });
+  rig.run(durationMs);
+  return totals.measured(null) ?? { p99Ms: NaN, gpuSecondsPer1k: NaN };
 }
 
 interface FigureRow {
@@ -167,7 +225,6 @@ interface FigureRow {
   readonly sliceP99: number;
   readonly sliceCost: number;
   readonly laneP99: number;
-  readonly reason: string;
 }
 
 /** The candidate's p99 and cost as its slices show them, as a tenth of the requests would, and as they are in force. */
@@ -181,20 +238,10 @@ function figures(): unknown {
       const curve = toScaledCurve(points, ratePerS / load);
       const candidate: Settings = { ...START, batchDelayMs: curve.latencyMs(8) };
       const base = toPolicy('performance');
-      // A policy that never decides: no worsening is small enough and no evidence strong enough.
-      const policy: Policy = {
-        ...base,
-        bounds: { ...base.bounds, batchDelayMs: [0, 1e6] },
-        trial: { stages: [0.1], alpha: 1e-300, minBatches: 20, maxWaitS: 1500 },
-        rollback: { ...base.rollback, threshold: -0.999 },
-      };
+      const policy: Policy = { ...base, bounds: { ...base.bounds, batchDelayMs: [0, 1e6] } };
       const options = { curve, ratePerS, policy, seed: 7 + index };
-      const rig = new TrialRig({ ...options, start: START });
-      rig.run(BEFORE_MS);
-      rig.put(candidate);
-      rig.run(BEFORE_MS + 1_600_000, () => rig.last('rolled_back', 'withdrawn') !== null);
       const whole = runWhole({ ...options, seed: 1007 + index }, candidate, 600_000);
-      const tried = rig.last('rolled_back')?.measured ?? null;
+      const tried = runSlices(options, candidate, 1_500_000);
       const lane = runHashLanes({
         curve,
         ratePerS,
@@ -210,10 +257,9 @@ function figures(): unknown {
         load,
         p99Ms: whole.p99Ms,
         baselineP99: whole.p99Ms / baseline.p99Ms,
-        sliceP99: (tried?.p99Ms ?? NaN) / whole.p99Ms - 1,
-        sliceCost: (tried?.gpuSecondsPer1k ?? NaN) / whole.gpuSecondsPer1k - 1,
+        sliceP99: tried.p99Ms / whole.p99Ms - 1,
+        sliceCost: tried.gpuSecondsPer1k / whole.gpuSecondsPer1k - 1,
         laneP99: lane.p99Ms / whole.p99Ms - 1,
-        reason: rig.last('rolled_back', 'withdrawn')?.reason ?? '',
       });
     }
   const spread = (name: 'sliceP99' | 'sliceCost' | 'laneP99') => {
@@ -230,9 +276,9 @@ function figures(): unknown {
   return { sliceP99: spread('sliceP99'), sliceCost: spread('sliceCost'), laneP99: spread('laneP99'), rows };
 }
 
-function forCells(run: (curve: LatencyCurve, load: number, cell: { id: string; load: number }) => object): unknown {
+function forCells(run: (curve: LatencyCurve, cell: { id: string; load: number }) => object): unknown {
   const cells = LOADS.flatMap((load) =>
-    SHAPES.map(({ id, points }) => run(toScaledCurve(points, RATE_PER_S / load), load, { id, load })),
+    SHAPES.map(({ id, points }) => run(toScaledCurve(points, RATE_PER_S / load), { id, load })),
   );
   return cells;
 }
@@ -267,7 +313,7 @@ function toQuantile(values: readonly number[], q: number): number {
 const [, , question = '', ...rest] = process.argv;
 const questions: Record<string, () => unknown> = {
   harmless: () => harmless(Number(rest[0] ?? 1000)),
-  shift: () => shift(Number(rest[0] ?? 1.2), Number(rest[1] ?? 200)),
+  shift: () => shift(rest[0] === 'wait' ? 'wait' : 'work', Number(rest[1] ?? 1.2), Number(rest[2] ?? 200)),
   bad: () => bad(Number(rest[0] ?? 100)),
   figures,
 };

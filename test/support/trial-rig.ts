@@ -10,7 +10,7 @@ import { EngineGate } from '../../sidecar/proxy/limit.ts';
 import { createSwitchback } from '../../sidecar/proxy/trial.ts';
 import type { Batch, Lane, Waiting } from '../../sidecar/proxy/waiting.ts';
 import { createSense, type Sense } from '../../sidecar/sense/sense.ts';
-import type { Completion } from '../../src/core/completion.ts';
+import type { Completion, CompletionSink } from '../../src/core/completion.ts';
 import type { HistoryEntry } from '../../src/core/history.ts';
 import { type Policy, toBounds } from '../../src/core/policy.ts';
 import { createRandom, type Random } from '../../src/core/random.ts';
@@ -29,8 +29,10 @@ export interface TrialRigOptions {
   readonly candidateCurve?: LatencyCurve;
   /** Share of the candidate's requests that the engine refuses. */
   readonly candidateLoss?: number;
-  /** Nothing is tried: every batch is served under these settings (a full run of a candidate). */
-  readonly always?: Settings;
+  /** Nothing is tried: batches are served under these settings (a full run of a candidate). */
+  readonly always?: Settings | ((nowMs: number) => Settings);
+  /** Told of everything beside the agent, and asked every 10 ms. */
+  readonly witness?: Required<CompletionSink> & { look(nowMs: number): void };
 }
 
 export interface Served {
@@ -102,11 +104,18 @@ export class TrialRig {
         inflight: this.#lane.inflight,
       }),
     });
-    const always =
-      options.always === undefined ? null : { settings: options.always, generation: 1, source: 'start' as const };
+    const { always } = options;
     this.#lane = createLane<Waiting>({
       model: MODEL,
-      settings: () => always ?? this.applier.versionAt(MODEL, this.nowMs),
+      settings: () =>
+        always === undefined
+          ? this.applier.versionAt(MODEL, this.nowMs)
+          : {
+              settings: typeof always === 'function' ? always(this.nowMs) : always,
+              // Another object is another rule to the lane, whatever its number.
+              generation: 1,
+              source: 'start',
+            },
       maxBatchSize: () => Infinity,
       sla: () => policy.sla.p99Ms ?? null,
       gate: new EngineGate<Lane<Waiting>>(64),
@@ -156,6 +165,7 @@ export class TrialRig {
   #look(): void {
     this.#lookMs += LOOK_MS;
     this.applier.advance(this.nowMs);
+    this.#options.witness?.look(this.nowMs);
     this.#candidateGeneration = this.trials.candidate(MODEL)?.version.generation ?? -1;
     if (this.nowMs < this.sense.nextTickMs()) return;
     const snapshot = this.sense.tick(this.nowMs);
@@ -176,6 +186,7 @@ export class TrialRig {
     this.arrived += 1;
     this.sense.arrived(MODEL, 1, 0, nowMs);
     this.trials.arrived(MODEL, 1, 0, nowMs);
+    this.#options.witness?.arrived(MODEL, 1, 0, nowMs);
     if (this.#lane.arrive(request, nowMs).kind === 'shed') this.#settle(request, nowMs, null);
     this.#nextArrivalMs = this.#drawArrival();
   }
@@ -185,8 +196,11 @@ export class TrialRig {
     if (typeof ratePerS === 'number') return this.nowMs + this.#arrivals.exponential(1000 / ratePerS);
     const highest = ratePerSMax ?? ratePerS(this.nowMs);
     let atMs = this.nowMs;
-    do atMs += this.#arrivals.exponential(1000 / highest);
-    while (this.#arrivals.next() * highest > ratePerS(atMs));
+    do {
+      atMs += this.#arrivals.exponential(1000 / highest);
+      // Silence, as far as any test goes.
+      if (atMs > this.nowMs + 3_600_000) return Infinity;
+    } while (this.#arrivals.next() * highest > ratePerS(atMs));
     return atMs;
   }
 
@@ -204,6 +218,7 @@ export class TrialRig {
       const completion = { model: MODEL, reason, ending: 'success', startedMs, durationMs, requests, items } as const;
       this.sense.batchCompleted({ ...completion, inflight, inflightAll, generation });
       this.trials.batchCompleted({ ...completion, inflight, inflightAll, generation });
+      this.#options.witness?.batchCompleted({ ...completion, inflight, inflightAll, generation });
     }
     this.#engine.end(this.nowMs);
   }
@@ -219,6 +234,7 @@ export class TrialRig {
         this.#running.set(this.#engine.start(step.batch.items, this.nowMs), step.batch);
         this.sense.batchStarted(MODEL, this.nowMs);
         this.trials.batchStarted(MODEL, this.nowMs);
+        this.#options.witness?.batchStarted(MODEL, this.nowMs);
         continue;
       }
       this.#wakeMs = step.kind === 'wait' ? step.untilMs : Infinity;
@@ -249,5 +265,6 @@ export class TrialRig {
     };
     this.sense.completed(completion);
     this.trials.completed(completion);
+    this.#options.witness?.completed(completion);
   }
 }
