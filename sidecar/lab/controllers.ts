@@ -25,7 +25,7 @@ const DECIDERS: Readonly<Record<string, () => Decider>> = {
 };
 
 /** All forms, for help and refusals. */
-export const CONTROLLER_FORMS: readonly string[] = [
+const CONTROLLER_FORMS: readonly string[] = [
   ...Object.keys(DECIDERS),
   'fixed:b=8,d=2,c=1',
   'oracle-static',

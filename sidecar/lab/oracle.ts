@@ -44,7 +44,7 @@ export function toSchedule(cell: Cell, settings: readonly Settings[]): readonly 
 }
 
 /** A feasible run beats every infeasible one; among equals the smaller objective wins. */
-export function isBetter(a: RunScore, b: RunScore): boolean {
+function isBetter(a: RunScore, b: RunScore): boolean {
   return a.isFeasible === b.isFeasible ? a.objective < b.objective : a.isFeasible;
 }
 

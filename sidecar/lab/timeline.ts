@@ -23,7 +23,7 @@ export interface TimelineOptions {
 }
 
 /** The first three intervals are scored apart: nobody can know the engine before. */
-export const WARM_UP_INTERVALS = 3;
+const WARM_UP_INTERVALS = 3;
 
 /** The pieces in order, without gaps, from 0 to Infinity. What is both warm-up and excused counts as warm-up. */
 export function toTimeline(options: TimelineOptions): readonly Piece[] {
