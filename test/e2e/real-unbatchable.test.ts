@@ -52,7 +52,9 @@ for (const { name, start, protocols } of REAL_SERVERS) {
           ),
         });
         const told = agent.logs.filter((line) => line.includes('no longer batched') && line.includes(`"${model}"`));
-        expect(told.length).toBe(isSaid ? 0 : 1);
+        // What waited already as batchable may still be joined once, and is told of once more.
+        if (isSaid) expect(told).toEqual([]);
+        else expect([1, 2]).toContain(told.length);
         const { calls, items } = batchesBetween(before, await agent.metrics(), model);
         console.log(`${name} ${protocol} ${model}: ${word?.reason}; ${ROUNDS * CALLERS} requests in ${calls} calls`);
         if (isSaid) expect([calls, items]).toEqual([ROUNDS * CALLERS, ROUNDS * CALLERS]);
