@@ -94,6 +94,7 @@ describe('with a neighbour that misbehaves', () => {
     const ratios: number[] = [];
     const p99sMs: number[] = [];
     const badStatuses: Record<string, number> = {};
+    const badP50sMs: number[] = [];
     let lost = 0;
     for (let pair = 0; pair < pairs; pair++) {
       const calm = async (): Promise<number> => {
@@ -103,6 +104,7 @@ describe('with a neighbour that misbehaves', () => {
       const troubled = async (): Promise<number> => {
         const [{ p99Ms, sent, latenciesMs }, other] = await Promise.all([steady(pair), misbehave(pair)]);
         lost += sent - latenciesMs.length;
+        badP50sMs.push(other.p50Ms);
         for (const [status, count] of Object.entries(other.statuses))
           badStatuses[status] = (badStatuses[status] ?? 0) + count;
         return p99Ms;
@@ -112,7 +114,7 @@ describe('with a neighbour that misbehaves', () => {
       ratios.push(troubledMs / (calmMs || (await calm())));
       p99sMs.push(troubledMs);
     }
-    return { ratios, p99sMs, badStatuses, lost };
+    return { ratios, p99sMs, badStatuses, badP50sMs, lost };
   }
 
   let aaSpread = 0;
@@ -158,10 +160,7 @@ describe('with a neighbour that misbehaves', () => {
       );
       // It did misbehave, or the test shows nothing.
       if (status !== null) expect(Object.keys(value.badStatuses)).toContain(status);
-      else
-        expect((await agent.metrics()).sum('morphling_slo_violation_ratio', { model: 'bad' })).toBeGreaterThanOrEqual(
-          0,
-        );
+      else expect(Math.max(...value.badP50sMs.filter(Number.isFinite))).toBeGreaterThan(1400);
       // Where others take the processors, a queue grows too old for its SLA by that alone, and is acted upon.
       if (!isQuiet) return;
       expect(Math.log(middle)).toBeLessThan(Math.max(Math.log(1.25), aaSpread));
