@@ -36,6 +36,9 @@ export type Applied =
   | { readonly kind: 'unchanged'; readonly version: SettingsVersion }
   | { readonly kind: 'refused'; readonly version: SettingsVersion; readonly issues: readonly Issue[] };
 
+/** Fewer than this share of requests within the SLA is no noise of a p99 (0.99 on target): callers are being failed. */
+const BREACH_ATTAINMENT = 0.95;
+
 /** What is remembered of one model over a restart. */
 export interface ModelStanding {
   readonly model: string;
@@ -99,6 +102,9 @@ export class Applier {
       return this.#put(cell, proposal.settings, 'reflex', before, nowMs, about);
     }
     if (this.#desk?.isTrying(cell) === true) return { kind: 'unchanged', version: cell.current };
+    // Out of a breach a trial would serve what is known to be bad for most of its time. A step is a notch, and watched.
+    if (proposal.class === 'step' && isBreach(before))
+      return this.#put(cell, proposal.settings, 'decider', before, nowMs, about);
     return this.#try(cell, proposal.settings, 'decider', before, nowMs, about);
   }
 
@@ -303,4 +309,9 @@ export class Applier {
     this.#log.record(cell, { result: 'refused', source, class: of, from: cell.current.settings, to: settings, reason });
     return { kind: 'refused', version: cell.current, issues };
   }
+}
+
+/** Lost requests count as missed, so shedding is a breach too. */
+function isBreach(before: WatchedWindow | null): boolean {
+  return before !== null && before.sloAttainment !== null && before.sloAttainment < BREACH_ATTAINMENT;
 }

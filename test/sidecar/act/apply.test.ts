@@ -4,6 +4,9 @@ import { Applier } from '../../../sidecar/act/apply.ts';
 import { SettingsCell } from '../../../sidecar/act/cell.ts';
 import { Cells, OTHER_MODEL } from '../../../sidecar/act/cells.ts';
 import { formatChange } from '../../../sidecar/act/change-log.ts';
+import { Trials } from '../../../sidecar/act/trial.ts';
+import { createSwitchback } from '../../../sidecar/proxy/trial.ts';
+import { createRandom } from '../../../src/core/random.ts';
 import { SavedSettings } from '../../../sidecar/act/saved.ts';
 import type { HistoryEntry } from '../../../src/core/history.ts';
 import { DEFAULT_POLICY, toBounds } from '../../../src/core/policy.ts';
@@ -206,6 +209,35 @@ describe('a change', () => {
         );
       }),
     );
+  });
+});
+
+describe('a step under trials', () => {
+  const step = (settings: Settings): Proposal => ({
+    model: 'm',
+    settings,
+    class: 'step',
+    decider: 'test',
+    reason: 'try',
+    predicted: null,
+    evidence: {},
+  });
+  const propose = (sloAttainment: number) => {
+    const cells = new Cells({ boundsOf: () => bounds });
+    const trials = new Trials({
+      createPlayer: createSwitchback,
+      policy: () => DEFAULT_POLICY,
+      slaMs: () => 100,
+      random: createRandom(1),
+    });
+    const applier = new Applier({ cells, trials, policy: () => DEFAULT_POLICY, wallMs: () => 0 });
+    applier.propose(step(settingsOf(32)), { ...windowOf({ p99Ms: 90 }), sloAttainment }, 0);
+    return { batchSize: cells.get('m').current.settings.batchSize, isWatching: applier.isWatching('m') };
+  };
+
+  test('is tried first while the SLA is kept, and put in force at once and watched where it is broken', () => {
+    expect(propose(0.99).batchSize).toBe(64);
+    expect(propose(0.6)).toEqual({ batchSize: 32, isWatching: true });
   });
 });
 
