@@ -14,12 +14,13 @@ export interface PlannedTraffic {
 
 /** Arrivals remembered. */
 const KEPT = 3000;
-/** Intervals over which a steady rate is averaged. */
-const STEADY_INTERVALS = 3;
-/** The newest interval stands for itself when it is off the mean of all by so many standard deviations. */
-const TREND_DEVIATIONS = 2;
+/** Intervals over which a steady rate is averaged; of a rate that is not, the newest that differ from all stand for themselves. */
+const STEADY_INTERVALS = 6;
+const LATE_INTERVALS = [1, 2];
+/** They differ from so many standard deviations on. */
+const TREND_DEVIATIONS = 2.5;
 /** The planned rate lies so many standard errors above the mean: too small a setting costs more than too large a one. */
-const RATE_DEVIATIONS = 0.5;
+const RATE_DEVIATIONS = 0.3;
 const ARRIVALS_MIN = 20;
 /** Gaps are drawn in blocks, so that bursts stay together. */
 const BLOCK = 50;
@@ -53,14 +54,21 @@ export class PlannerArrivals {
     const oldestMs = Math.max(this.#sinceMs, this.#atMs[0] ?? nowMs);
     const count = (fromMs: number): number => this.#atMs.length - lowerBound(this.#atMs, fromMs);
     const steadyFromMs = Math.max(oldestMs, nowMs - STEADY_INTERVALS * intervalMs);
-    const lateFromMs = Math.max(oldestMs, nowMs - intervalMs);
     const steady = count(steadyFromMs);
-    if (steady < ARRIVALS_MIN || nowMs <= lateFromMs) return null;
-    const steadyRate = steady / (nowMs - steadyFromMs);
-    const late = count(lateFromMs);
-    const lateRate = late / (nowMs - lateFromMs);
-    const isTrend = Math.abs(lateRate / steadyRate - 1) * Math.sqrt(Math.max(1, late)) > TREND_DEVIATIONS;
-    const [rate, seen] = isTrend ? [lateRate, late] : [steadyRate, steady];
+    if (steady < ARRIVALS_MIN || nowMs <= steadyFromMs) return null;
+    let rate = steady / (nowMs - steadyFromMs);
+    let seen = steady;
+    for (const intervals of LATE_INTERVALS) {
+      const fromMs = Math.max(oldestMs, nowMs - intervals * intervalMs);
+      const late = count(fromMs);
+      const lateRate = late / (nowMs - fromMs);
+      // The newest are part of all, so what they differ by is less certain than their own count alone says.
+      const isTrend = Math.abs(lateRate / rate - 1) * Math.sqrt(Math.max(1, late)) > TREND_DEVIATIONS;
+      if (!isTrend) continue;
+      rate = lateRate;
+      seen = late;
+      break;
+    }
     return rate * (1 + RATE_DEVIATIONS / Math.sqrt(Math.max(1, seen)));
   }
 

@@ -15,9 +15,9 @@ export interface Outlook {
   readonly meanBatchItems: number;
 }
 
-/** Arrivals of the rounds: all, then the best `ROUND_KEPT` of each round in the next. 275 x 300 + 24 x 1,200 + 8 x 3,000 = 135,000 requests. */
-export const ROUND_ARRIVALS: readonly number[] = [300, 1200, 3000];
-const ROUND_KEPT: readonly number[] = [24, 8];
+/** Arrivals of the rounds: all, then the best `ROUND_KEPT` of each round in the next. 275 x 250 + 24 x 1,000 + 6 x 2,500 = 108,000 requests. */
+export const ROUND_ARRIVALS: readonly number[] = [250, 1000, 2500];
+const ROUND_KEPT: readonly number[] = [24, 6];
 /** Load over capacity with all calls in flight, above which a setting is not replayed: a short replay would not show the queue that grows. */
 const UTILIZATION_MAX = 0.97;
 const NOISE_DRAWS = 4096;

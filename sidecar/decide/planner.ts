@@ -3,7 +3,8 @@ import { toBounds, toWeights } from '../../src/core/policy.ts';
 import type { Decision, Prediction } from '../../src/core/proposal.ts';
 import { formatSettings, isSameSettings, type Settings } from '../../src/core/settings.ts';
 import type { ModelSnapshot } from '../../src/core/snapshot.ts';
-import { EngineFit, type EngineBelief } from '../../src/model/engine-fit.ts';
+import { type EngineBelief, EngineFit } from '../../src/model/engine-fit.ts';
+import type { EngineModel } from '../../src/model/engine-model.ts';
 import { toCandidates } from './candidates.ts';
 import type { DecideContext, Decider } from './decider.ts';
 import { hold, propose } from './decisions.ts';
@@ -13,8 +14,12 @@ import { PlannerArrivals, type PlannedTraffic } from './planner-arrivals.ts';
 import { type Outlook, PlannerSearch, ROUND_ARRIVALS, toUtilization } from './planner-search.ts';
 
 const NAME = 'planner';
-/** The p99 that is expected, doubt included, must leave this share of the SLA. */
+/**
+ * The share of the SLA that the expected p99, doubt included, may use: less the more cost counts, since the cheapest
+ * setting is the one that uses it all, so that every error of the replay breaks it; the fastest seldom comes near.
+ */
 const SLA_SHARE = 0.92;
+const SLA_SHARE_COST = 0.14;
 /** A change must promise this much of the objective. */
 const GAIN_MIN = 0.04;
 /** Measured / replayed p99: how fast it is learnt and how far it is believed. */
@@ -24,8 +29,16 @@ const BIAS_RANGE: readonly [number, number] = [0.75, 1.6];
 const HALF_TRUST_ANSWERS = 900;
 /** Standard deviation of kappa above which an overlap counts as unseen: hoped for when it is weighed, feared when it is checked. */
 const UNSEEN_DEVIATION = 0.2;
-const HOPE_DEVIATIONS = -0.5;
+const HOPE_DEVIATIONS = -1;
+const DESPERATE_DEVIATIONS = -1.5;
 const FEAR_DEVIATIONS = 0.7;
+/** A change this young is what the reflex fled from. */
+const YOUNG_INTERVALS = 4;
+const SPOILED_MAX = 64;
+/** On the way to the target a notch may be no better than where it starts, but hardly worse. */
+const DETOUR_RATIO = 1.01;
+/** As the guard's: windows end when a timer fires. */
+const COOLDOWN_GRACE_MS = 500;
 const MODELS_MAX = 101;
 const ARRIVALS = ROUND_ARRIVALS.at(-1)!;
 
@@ -35,6 +48,14 @@ interface Memory {
   readonly joiner: EvidenceJoiner;
   logBias: number;
   shifts: number;
+  /** Of the settings last seen, and when they came in force. */
+  generation: number;
+  changedMs: number;
+  nowMs: number;
+  /** The change last asked for, while it is young. */
+  proposed: Settings | null;
+  /** Settings that did not hold, and when that was seen. */
+  readonly spoiled: Map<string, number>;
 }
 
 /**
@@ -50,12 +71,27 @@ export class Planner implements Decider {
   decide(model: ModelSnapshot, context: DecideContext): Decision {
     const { policy, nowMs } = context;
     const memory = this.#memoryOf(model.model);
+    memory.nowMs = nowMs;
+    if (nowMs - memory.changedMs > YOUNG_INTERVALS * policy.decideIntervalS * 1000) memory.proposed = null;
     memory.fit.observe(model.samples, model.inflight, nowMs);
+    if (memory.generation > 0 && memory.generation !== model.version.generation && model.version.source === 'decider')
+      // In force since the window began, or a little later: it was decided on the one before.
+      memory.changedMs = nowMs - model.window.durationMs;
+    memory.generation = model.version.generation;
     const traffic = memory.arrivals.plan(model, nowMs, policy.decideIntervalS * 1000, ARRIVALS);
     const belief = memory.fit.belief();
     if (traffic === null || belief === null) return hold(model, NAME, 'too little traffic to fit an engine');
     const slaMs = model.sla.p99Ms ?? 3 * belief.model.latencyMs[1]! * (1 + 2.3 * belief.noiseRatio);
     return new Plan(this.#search, memory, model, context, belief, traffic, slaMs).decide();
+  }
+
+  /** What was rolled back, or what the reflex fled from, is barred by the guard too: aiming at it would be waiting for nothing. */
+  settled(model: string, settings: Settings, wasRolledBack: boolean): void {
+    const memory = this.#memoryOf(model);
+    const spoiled = wasRolledBack ? settings : memory.proposed;
+    if (spoiled !== null) memory.spoiled.set(formatSettings(spoiled), memory.nowMs);
+    memory.proposed = null;
+    if (memory.spoiled.size > SPOILED_MAX) memory.spoiled.delete(memory.spoiled.keys().next().value ?? '');
   }
 
   reset(model: string): void {
@@ -72,6 +108,11 @@ export class Planner implements Decider {
       joiner: new EvidenceJoiner(),
       logBias: 0,
       shifts: 0,
+      generation: 0,
+      changedMs: -Infinity,
+      nowMs: 0,
+      proposed: null,
+      spoiled: new Map(),
     };
     this.#models.set(model, memory);
     return memory;
@@ -98,6 +139,8 @@ class Plan {
   readonly #slaMs: number;
   readonly #weights: { readonly performance: number; readonly cost: number };
   readonly #isUnseen: boolean;
+  /** Of an expected p99. */
+  readonly #boundMs: number;
 
   constructor(
     search: PlannerSearch,
@@ -116,45 +159,52 @@ class Plan {
     this.#traffic = traffic;
     this.#slaMs = slaMs;
     this.#weights = toWeights(context.policy);
+    this.#boundMs = (SLA_SHARE - SLA_SHARE_COST * this.#weights.cost) * slaMs;
     this.#isUnseen = belief.interferenceDeviation > UNSEEN_DEVIATION;
   }
 
   decide(): Decision {
     const model = this.#model;
-    const { policy } = this.#context;
+    const { policy, nowMs } = this.#context;
     const current = model.version.settings;
     const here = this.#weighHere(current);
-    const engine = this.#isUnseen ? this.#belief.withInterference(HOPE_DEVIATIONS) : this.#belief.model;
-    const candidates = toCandidates(current, toBounds(policy, model.sla), this.#slaMs);
-    const outlooks = this.#search.best(candidates, engine, this.#belief.noiseRatio, this.#traffic, (outlook) =>
-      this.#toValue(outlook),
-    );
-    const weighed = outlooks.map((outlook) => this.#weigh(outlook));
-    const target = weighed.find((one) => one.isSafe) ?? weighed[0];
-    if (target === undefined)
-      return hold(model, NAME, "no setting can hold this load, the roomiest proven one is the reflex's to choose");
-    const gain = 1 - target.objective / here.objective;
     const isBroken = here.p99Ms > this.#slaMs;
+    const restMs = this.#memory.changedMs + policy.guard.cooldownWindows * policy.decideIntervalS * 1000 - nowMs;
+    // The guard would refuse it; a burst's windows of a second would only ask again and again.
+    if (!isBroken && restMs > COOLDOWN_GRACE_MS)
+      return hold(model, NAME, `the last change is too young, ${(restMs / 1000).toFixed(0)} s to wait`);
+    // An overlap that was never seen is hoped for: trying it is the only way to know. Where the SLA is broken there is nothing to lose by it.
+    const hope = isBroken ? DESPERATE_DEVIATIONS : HOPE_DEVIATIONS;
+    const engine = this.#isUnseen ? this.#belief.withInterference(hope) : this.#belief.model;
+    const candidates = toCandidates(current, toBounds(policy, model.sla), this.#slaMs).filter(
+      (settings) => !this.#isSpoiled(settings),
+    );
+    const weighed = this.#best(candidates, engine);
+    const target = weighed.find((one) => one.isSafe) ?? weighed[0];
+    if (target === undefined) return hold(model, NAME, 'no setting can hold this load');
+    const gain = 1 - target.objective / here.objective;
     if (isSameSettings(target.settings, current) || (!isBroken && gain < GAIN_MIN))
       return hold(model, NAME, `no setting promises ${100 * GAIN_MIN} % more than ${formatSettings(current)}`);
 
     const reach = toReach(model, policy);
-    const toward = this.#weigh(this.#outlook(cutToNotch(current, target.settings, reach)));
-    const isSound = (one: Weighed): boolean => (isBroken ? one.p99Ms < here.p99Ms : one.isSafe);
-    const near = weighed.find(
-      (one) =>
-        isWithinNotch(current, one.settings, reach) &&
-        !isSameSettings(one.settings, current) &&
-        isSound(one) &&
-        (isBroken || one.objective < here.objective * (1 - GAIN_MIN)),
-    );
-    const choice = isSound(toward) && !isSameSettings(toward.settings, current) ? toward : near;
+    const isSound = (one: Weighed, ratio: number): boolean =>
+      !isSameSettings(one.settings, current) &&
+      !this.#isSpoiled(one.settings) &&
+      (isBroken ? one.p99Ms < here.p99Ms : one.isSafe && one.objective < here.objective * ratio);
+    const toward = this.#weigh(this.#outlook(cutToNotch(current, target.settings, reach), engine));
+    const choice = isSound(toward, DETOUR_RATIO)
+      ? toward
+      : this.#best(
+          candidates.filter((settings) => isWithinNotch(current, settings, reach)),
+          engine,
+        ).find((one) => isSound(one, 1 - GAIN_MIN));
     if (choice === undefined)
       return hold(
         model,
         NAME,
         `the way to ${formatSettings(target.settings)} leads through settings that break the SLA`,
       );
+    this.#memory.proposed = choice.settings;
     const predicted: Prediction = { p99Ms: choice.p99Ms, gpuSecondsPer1k: choice.busyPerRequestMs };
     const reason = isBroken
       ? `p99 is over the SLA of ${this.#slaMs.toFixed(1)} ms, on the way to ${formatSettings(target.settings)}`
@@ -188,14 +238,28 @@ class Plan {
     return { ...weighed, p99Ms, objective: this.#toObjective(p99Ms, weighed.busyPerRequestMs) };
   }
 
-  #outlook(settings: Settings): Outlook {
-    return this.#search.outlook(settings, this.#belief.model, this.#belief.noiseRatio, this.#traffic, ARRIVALS);
+  #isSpoiled(settings: Settings): boolean {
+    const { nowMs, policy } = this.#context;
+    const atMs = this.#memory.spoiled.get(formatSettings(settings));
+    return atMs !== undefined && nowMs - atMs < policy.guard.barMinutes * 60_000;
+  }
+
+  #outlook(settings: Settings, engine: EngineModel = this.#belief.model): Outlook {
+    return this.#search.outlook(settings, engine, this.#belief.noiseRatio, this.#traffic, ARRIVALS);
+  }
+
+  #best(candidates: readonly Settings[], engine: EngineModel): readonly Weighed[] {
+    const { noiseRatio } = this.#belief;
+    const outlooks = this.#search.best(candidates, engine, noiseRatio, this.#traffic, (outlook) =>
+      this.#toValue(outlook),
+    );
+    return outlooks.map((outlook) => this.#weigh(outlook));
   }
 
   /** Ranks in the rounds: the objective, and far behind it whatever breaks the SLA, by how far. */
   #toValue({ p99Ms, busyPerRequestMs }: Outlook): number {
     const expectedMs = p99Ms * Math.exp(this.#memory.logBias);
-    const over = expectedMs / (SLA_SHARE * this.#slaMs);
+    const over = expectedMs / this.#boundMs;
     return over > 1 ? 1e9 * over : this.#toObjective(expectedMs, busyPerRequestMs);
   }
 
@@ -220,7 +284,7 @@ class Plan {
       p99Ms,
       busyPerRequestMs,
       objective: this.#toObjective(p99Ms, busyPerRequestMs),
-      isSafe: waryMs <= SLA_SHARE * this.#slaMs,
+      isSafe: waryMs <= this.#boundMs,
     };
   }
 

@@ -33,7 +33,7 @@ const ALL = [
   'best-constant',
   'oracle-static',
 ];
-const QUICK = { cells: 36, requests: 12_000, constantCells: 6 };
+const QUICK = { cells: 20, requests: 30_000, constantCells: 6 };
 const FULL = { cells: 120, requests: 30_000, constantCells: 24 };
 
 /** Names carry commas inside: `fixed:b=64,d=0,c=1`. */
