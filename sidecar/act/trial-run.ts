@@ -185,7 +185,11 @@ export class TrialRun {
   #next(nowMs: number): void {
     this.#seen = [...this.#seen, ...this.#slices].slice(-SEEN_MAX);
     const of = (arm: Slice['arm']): Pace | null => toPace(this.#seen.filter((slice) => slice.arm === arm));
-    const plan = toSlicePlan(of('baseline'), of('candidate'), this.#terms.limits);
+    const candidate = of('candidate');
+    // Longer slices are for a candidate that may pass. One that looks worse is not played longer to see it better.
+    const isWorse = (this.#judge.shift ?? 0) > Math.log1p(this.#terms.rule.threshold);
+    const pace = candidate === null || !isWorse ? candidate : { ...candidate, batchesPerS: Infinity };
+    const plan = toSlicePlan(of('baseline'), pace, this.#terms.limits);
     if (plan.sliceMs > PLAN_GROWTH * this.#plan.sliceMs || plan.trimMs > PLAN_GROWTH * this.#plan.trimMs)
       this.#plan = {
         sliceMs: Math.max(plan.sliceMs, this.#plan.sliceMs),

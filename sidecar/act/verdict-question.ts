@@ -12,6 +12,8 @@ export interface Drawn {
   readonly shift: number;
 }
 
+/** Also looked for, in spreads of a slice: where slices differ wildly, harm must be great to be harm. */
+const GREAT_SHIFT = 3;
 /** The level is that of so many newest slices of the baseline. */
 const LEVEL_SLICES = 30;
 
@@ -28,7 +30,7 @@ export class Question {
     this.#shifts = shifts;
     this.#least = least;
     this.#noise = new SliceNoise(least);
-    this.#evidence = new Evidence(shifts.length);
+    this.#evidence = new Evidence(shifts.length + 1);
   }
 
   get log(): number {
@@ -45,11 +47,8 @@ export class Question {
     const values = adjusted.filter((_, index) => isDrawn[index]);
     const isOwn = isCandidate.filter((_, index) => isDrawn[index]);
     const spread = this.#noise.isKnown ? this.#noise.spread : toRobustSpread(values, 2 * this.#least);
-    this.#evidence.add(
-      values,
-      isOwn,
-      this.#shifts.map((shift) => shift / spread ** 2),
-    );
+    const tilts = [...this.#shifts.map((shift) => shift / spread ** 2), GREAT_SHIFT / spread];
+    this.#evidence.add(values, isOwn, tilts);
     const of = (arm: boolean): number => mean(adjusted.filter((_, index) => isCandidate[index] === arm));
     const shift = of(true) - of(false);
     // Only now: what is learnt of this block may weigh the next one.

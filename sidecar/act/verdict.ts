@@ -36,7 +36,7 @@ const FINE_TILTS = [1, 0.5, 0.25];
 /** A stage excludes at least so many standard errors of what it can see in its longest time. */
 const MARGIN_ERRORS = 10;
 /** A worsening of so many standard errors is chance, where the threshold itself is less. */
-const CHANCE_ERRORS = 1.5;
+const CHANCE_ERRORS = 2;
 /** A verdict of "better" rests on so many blocks at least. */
 const BLOCKS_MIN = 2;
 /** Gross harm inside one slice: the objective 40 % worse (a doubled p99 at three quarters of the weight). */
@@ -47,8 +47,9 @@ const GROSS_MISSES = 0.3;
 const AFTER_SLICES_MIN = 5;
 /** Nearer to its limit than this a candidate is not believed; from 0.9 on slices of a second looked up to a third too good. */
 const LOAD_MAX = 0.9;
-/** A slice is looked at from a quarter of its batches on. The looks at one slice see nearly the same, so they count as two. */
-const LOOK_PART = 0.25;
+/** Fewer batches are not looked at. */
+const LOOK_BATCHES_MIN = 3;
+/** The looks at one slice see nearly the same, so they count as two. */
 const LOOKS = 2;
 /** A log is not measured finer than the steps of the tally, a share of misses not finer than one in 200. */
 const LEAST = { objective: 0.02, misses: 0.005 };
@@ -66,7 +67,7 @@ const MISS_SHIFTS = [0.01, 0.04, 0.2];
  * A candidate near the limit of what it can serve, nearer than the baseline, is never "better": see `ArmTotals.loadRatio`.
  *
  * "Better" is the same test turned round: a worsening by a margin is excluded with a chance of error of 5 %, and what was
- * measured is within the threshold (or 1.5 standard errors of it). The margin is max(threshold, 10 spread / sqrt(n)) /
+ * measured is within the threshold (or two standard errors of it). The margin is max(threshold, 10 spread / sqrt(n)) /
  * sqrt(share), n being the slices that fit into the longest wait: information comes in proportion to the share of time,
  * so a small stage excludes great harm, and each later one, in about the same time, less; and no stage is asked for
  * what it cannot see.
@@ -167,11 +168,12 @@ export class TrialJudge {
     const { slaP99Ms, alpha, weights, minBatches } = this.#rule;
     const figures = toFigures(slice, slaP99Ms);
     const go = { kind: 'continue', reason: 'nothing gross' } as const;
-    // A quarter of what a slice has: fewer answers say nothing of a tail.
-    if (figures === null || slice.batches < LOOK_PART * minBatches) return go;
+    // One batch is one sample; of fewer than a slice should hold, the noise is that of a part of a slice.
+    if (figures === null || slice.batches < LOOK_BATCHES_MIN) return go;
+    const seen = Math.min(part, slice.batches / minBatches);
     // The share of the k-th slice falls as 1 / k(k + 1), so that all slices together spend what gross harm may.
     const chance = (ALPHA.gross * alpha) / (this.#slices * (this.#slices + 1)) / LOOKS / 2;
-    const misses = this.#misses.excess([toMisses(figures)], chance, part) ?? 0;
+    const misses = this.#misses.excess([toMisses(figures)], chance, seen) ?? 0;
     if (misses > GROSS_MISSES) {
       const what = slaP99Ms === null ? 'lost' : `lost or later than ${ms(slaP99Ms)}`;
       const reason = `${percent(figures.missRatio)} ${what} in one slice of ${slice.batches} batches`;
@@ -181,7 +183,7 @@ export class TrialJudge {
     const question = isWhole ? this.#objective : this.#tail;
     const weight = isWhole ? 1 : weights.performance;
     const value = isWhole ? this.#toObjective(figures) : toTail(figures);
-    const shift = weight * (question.excess([value], chance, part) ?? 0);
+    const shift = weight * (question.excess([value], chance, seen) ?? 0);
     if (shift > GROSS_SHIFT) {
       const reason = `objective ${percent(Math.expm1(shift))} worse in one slice of ${slice.batches} batches`;
       return { kind: 'worse', cause: 'objective', reason };
