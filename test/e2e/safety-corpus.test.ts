@@ -16,6 +16,8 @@ const CASES = allCases();
 const SEED = 20_261_124;
 /** A case longer than this is cut here and there only: a cut inside 16 KiB of one letter says nothing new. */
 const EVERY_BYTE_MAX = 700;
+/** Not so many that a slow machine's agent has a queue of seconds, and rightly refuses. */
+const PARALLEL = 128;
 const SAMPLED_CUTS = 25;
 const GROWTH_MAX_BYTES = 20 << 20;
 
@@ -42,7 +44,7 @@ async function run(
   figures: Record<string, string | number> = {},
 ): Promise<void> {
   const startMs = performance.now();
-  const tally = await runShots({ port: agent.port, recorder, parallel: 300 }, shots);
+  const tally = await runShots({ port: agent.port, recorder, parallel: PARALLEL }, shots);
   const faultsLogged = agent.logs.filter((line) => /"level":"error"|uncaught|ended/.test(line));
   printFigure(suite, {
     ...figures,

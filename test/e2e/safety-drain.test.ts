@@ -2,7 +2,7 @@
 // the delays of the defaults (5 s) at scale 1, a fifth of them otherwise. Nothing may fail, streams of events included.
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { startUpstreamProcess } from '../safety/upstream-start.ts';
 import { startAgent, type AgentProcess } from '../support/peers/agent-process.ts';
 import { printFigure, readScale, scaled } from '../support/scale.ts';
@@ -116,6 +116,10 @@ test('rolling restarts of the agent lose no request and cut no stream', { timeou
   });
   const balancer = new Balancer();
   const agents: AgentProcess[] = [];
+  onTestFinished(async () => {
+    for (const agent of agents) await agent.stop('SIGKILL');
+    await recorder.close();
+  });
   const add = async (): Promise<void> => {
     const agent = await startAgent(recorder.origin, { drain: DRAIN });
     await untilReady(agent, true);
@@ -149,8 +153,6 @@ test('rolling restarts of the agent lose no request and cut no stream', { timeou
     cut: cut.length,
     'readiness flipped within': `${Math.max(...flipsMs).toFixed(0)} ms`,
   });
-  for (const agent of agents) await agent.stop();
-  await recorder.close();
   expect(bad.slice(0, 10)).toEqual([]);
   expect(cut.slice(0, 10)).toEqual([]);
   expect(codes).toEqual(codes.map(() => 0));
@@ -163,6 +165,12 @@ test(
   async () => {
     const balancer = new Balancer();
     const pods: { agent: AgentProcess; model: ChildProcess }[] = [];
+    onTestFinished(async () => {
+      for (const { agent, model } of pods) {
+        await agent.stop('SIGKILL');
+        model.kill('SIGKILL');
+      }
+    });
     const add = async (): Promise<void> => {
       const [port = 0] = await findFreePorts(1);
       const model = await startUpstreamProcess(port, '/dev/null', { latencyMs: 5, drainMs: DELAY_MS });

@@ -1,6 +1,6 @@
 // T2: 200 callers with secrets of their own, a tenth of whom leave, before a model server of which a tenth of the calls
 // fail or break off. MORPHLING_TEST_SCALE 1 is 200,000 requests.
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { countEnded, createIdentityModel, runIdentity } from '../safety/identity.ts';
 import { startAgent } from '../support/peers/agent-process.ts';
 import { printFigure, readScale, scaled } from '../support/scale.ts';
@@ -13,6 +13,10 @@ test('nobody gets another one’s answer, and nobody is left without one', { tim
   const model = createIdentityModel(SEED, 0.05, 0.05);
   const recorder = await startRecorder(model.script);
   const agent = await startAgent(recorder.origin);
+  onTestFinished(async () => {
+    await agent.stop('SIGKILL');
+    await recorder.close();
+  });
   const startMs = performance.now();
   const requests = scaled(200_000, scale);
   const tally = await runIdentity({ port: agent.port, requests, callers: 200, seed: SEED, cancelRatio: 0.1 });
@@ -52,5 +56,4 @@ test('nobody gets another one’s answer, and nobody is left without one', { tim
   expect(tally.cut).toBeLessThanOrEqual(model.resets);
   expect(tally.cancelled).toBeGreaterThan(0.05 * requests);
   expect(await agent.stop()).toBe(0);
-  await recorder.close();
 });

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { startUpstreamProcess } from '../safety/upstream-start.ts';
 import { startAgent } from '../support/peers/agent-process.ts';
 import { printFigure, readScale, scaled, toQuantile } from '../support/scale.ts';
@@ -24,6 +24,10 @@ test('kill -9 of the model server under load', { timeout: 300_000 }, async () =>
   const notes = join(mkdtempSync(join(tmpdir(), 'morphling-t4-')), 'notes');
   let upstream = await startUpstreamProcess(port, notes);
   const agent = await startAgent(`http://127.0.0.1:${port}`);
+  onTestFinished(async () => {
+    upstream.kill('SIGKILL');
+    await agent.stop('SIGKILL');
+  });
   const sent: Sent[] = [];
   let isOver = false;
   const load = runLoad({
@@ -59,6 +63,12 @@ test('kill -9 of the model server under load', { timeout: 300_000 }, async () =>
     whileDown.map(({ sentMs, endedMs }) => endedMs - sentMs),
     0.99,
   );
+  // How slow the machine is by itself just now: good answers before the first outage.
+  const calm = sent.filter((one) => isGood(one) && one.endedMs < outages[0]!.killedMs);
+  const calmMs = toQuantile(
+    calm.map(({ sentMs, endedMs }) => endedMs - sentMs),
+    0.99,
+  );
   // From when on everything succeeded again.
   const recoveryMs = outages.map(({ backMs }, i) => {
     const until = outages[i + 1]?.killedMs ?? Infinity;
@@ -75,6 +85,7 @@ test('kill -9 of the model server under load', { timeout: 300_000 }, async () =>
     failed: failed.length,
     statuses: statuses.join('/'),
     'failed outside an outage': failed.filter((one) => !isExcused(one)).length,
+    'p99 of good answers before': `${calmMs.toFixed(0)} ms`,
     'p99 of the word while down': `${wordMs.toFixed(0)} ms`,
     'last failure after it listened again': `${Math.max(...recoveryMs).toFixed(0)} ms`,
     'run twice': items.length - new Set(items).size,
@@ -88,7 +99,7 @@ test('kill -9 of the model server under load', { timeout: 300_000 }, async () =>
       .map(({ why }) => why),
   ).toEqual([]);
   expect(whileDown.length).toBeGreaterThan(100);
-  expect(wordMs).toBeLessThan(50);
+  expect(wordMs).toBeLessThan(Math.max(50, 2 * calmMs));
   expect(Math.max(...recoveryMs)).toBeLessThan(1_000);
   expect(items.length).toBe(new Set(items).size);
   expect(await agent.stop()).toBe(0);
