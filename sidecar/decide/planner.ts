@@ -14,12 +14,8 @@ import { PlannerArrivals, type PlannedTraffic } from './planner-arrivals.ts';
 import { type Outlook, PlannerSearch, ROUND_ARRIVALS, toUtilization } from './planner-search.ts';
 
 const NAME = 'planner';
-/**
- * The share of the SLA that the expected p99, doubt included, may use: less the more cost counts, since the cheapest
- * setting is the one that uses it all, so that every error of the replay breaks it; the fastest seldom comes near.
- */
-const SLA_SHARE = 0.92;
-const SLA_SHARE_COST = 0.14;
+/** The p99 of an unlucky interval, doubt included, must leave this share of the SLA. */
+const SLA_SHARE = 0.85;
 /** A change must promise this much of the objective. */
 const GAIN_MIN = 0.04;
 /** Measured / replayed p99: how fast it is learnt and how far it is believed. */
@@ -159,7 +155,7 @@ class Plan {
     this.#traffic = traffic;
     this.#slaMs = slaMs;
     this.#weights = toWeights(context.policy);
-    this.#boundMs = (SLA_SHARE - SLA_SHARE_COST * this.#weights.cost) * slaMs;
+    this.#boundMs = SLA_SHARE * slaMs;
     this.#isUnseen = belief.interferenceDeviation > UNSEEN_DEVIATION;
   }
 
@@ -257,10 +253,10 @@ class Plan {
   }
 
   /** Ranks in the rounds: the objective, and far behind it whatever breaks the SLA, by how far. */
-  #toValue({ p99Ms, busyPerRequestMs }: Outlook): number {
-    const expectedMs = p99Ms * Math.exp(this.#memory.logBias);
-    const over = expectedMs / this.#boundMs;
-    return over > 1 ? 1e9 * over : this.#toObjective(expectedMs, busyPerRequestMs);
+  #toValue({ p99Ms, unluckyP99Ms, busyPerRequestMs }: Outlook): number {
+    const bias = Math.exp(this.#memory.logBias);
+    const over = (unluckyP99Ms * bias) / this.#boundMs;
+    return over > 1 ? 1e9 * over : this.#toObjective(p99Ms * bias, busyPerRequestMs);
   }
 
   #weigh(outlook: Outlook): Weighed {
@@ -276,8 +272,8 @@ class Plan {
           this.#belief.noiseRatio,
           this.#traffic,
           ARRIVALS,
-        ).p99Ms
-      : p99Ms;
+        ).unluckyP99Ms
+      : outlook.unluckyP99Ms * bias;
     const waryMs = fearedMs * (1 + this.#belief.errorRatio(Math.max(1, Math.round(meanBatchItems))));
     return {
       settings,
