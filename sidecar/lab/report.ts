@@ -100,14 +100,20 @@ export function toReport({ cell, run, mode, reach }: ReportParts): SimulationRep
     toFinite(value / cell.timeScale ** (weights.performance + weights.cost));
   const safety = new SafetyCheck(cell, run, scorer);
   const part = (score: Score): PartReport => toPart(score, cell.timeScale);
+  const all = part(whole);
   return {
     requests: whole.requests,
     completed: whole.completed,
     shed: whole.lost,
     failed: 0,
-    ...figures(part(whole)),
+    goodputPerS: all.goodputPerS,
+    sloAttainment: all.sloAttainment,
+    p50Ms: all.p50Ms,
+    p99Ms: all.p99Ms,
     meanBatch: run.batches === 0 ? 0 : whole.completed / run.batches,
+    gpuBusy: all.gpuBusy,
     gpuUtil: whole.completed / Math.max(cell.durationMs, run.endMs) / cell.curve.peakItemsPerMs,
+    gpuSecondsPer1k: all.gpuSecondsPer1k,
     objective: toUserObjective(objective),
     feasible: isFeasible,
     stretches: scores.map((score, stretch) => {
@@ -195,11 +201,6 @@ function toPart(score: Score, timeScale: number): PartReport {
     gpuBusy: score.spanMs === 0 ? 0 : Math.min(1, score.busyMs / score.spanMs),
     gpuSecondsPer1k: toFinite(score.gpuSecondsPer1k / timeScale),
   };
-}
-
-/** Those that the whole run shares with its parts, in the order of the contract. */
-function figures({ goodputPerS, sloAttainment, p50Ms, p99Ms, gpuBusy, gpuSecondsPer1k }: PartReport) {
-  return { goodputPerS, sloAttainment, p50Ms, p99Ms, gpuBusy, gpuSecondsPer1k };
 }
 
 function toFinite(value: number): number | null {
