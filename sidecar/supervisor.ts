@@ -21,7 +21,7 @@ const HANDOVER_MS = 5_000;
 /** Seconds without a word: data is ended while callers still wait, the mind once it is surely stuck. */
 const DATA_SILENT_MAX_S = 5;
 const MIND_SILENT_MAX_S = 30;
-const WATCH_MS = 100;
+const WATCH_MS = 50;
 /** A mind that has been told to end gets so long for its telemetry children, and is looked at so often. */
 const MIND_END_MS = 1_000;
 const MIND_POLL_MS = 10;
