@@ -277,10 +277,13 @@ const log = createLogger({
 const data = await runData(config, process.env, log);
 process.on('message', (message: FromSupervisor, socket: Socket | undefined) => hear(data, post, message, socket));
 // Without its supervisor nobody accepts any more: what is under way ends, then the process.
-process.on('disconnect', () => {
+const leave = (): void => {
   data.drain();
   data.drain();
-});
+};
+process.on('disconnect', leave);
+// It may have died while the rooms were set up, when nobody listened for it yet.
+if (process.send !== undefined && !process.connected) leave();
 // Signals reach the whole group; the supervisor decides what they mean.
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.on(signal, () => {

@@ -144,6 +144,9 @@ process.on('message', (message: FromSupervisor) => {
   else if (message.kind === 'relayed') mind.received(message.message as ToMind);
 });
 // Without a supervisor there is nothing to decide for, and no telemetry child may be left behind.
-process.on('disconnect', () => void mind.stop().finally(() => process.exit(0)));
+const leave = (): void => void mind.stop().finally(() => process.exit(0));
+process.on('disconnect', leave);
+// It may have died while our modules were loaded, when nobody listened for it yet.
+if (process.send !== undefined && !process.connected) leave();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => process.disconnect?.());
 post({ kind: 'ready' });

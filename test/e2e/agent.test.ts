@@ -451,6 +451,22 @@ describe('when something dies', () => {
     await agent.stop('SIGKILL');
     await expect.poll(() => isAlive(pid), { timeout: 5000 }).toBe(false);
   });
+
+  test('the supervisor while its children start: none is left behind, at whatever moment', async () => {
+    const orphans: number[] = [];
+    for (let i = 0; i < 8; i++) {
+      agent = await startAgent(model.origin);
+      // A second data process is on its way when the supervisor dies.
+      process.kill(agent.pidOf('data') ?? 0, 'SIGKILL');
+      await agent.logged(/"data ended"/);
+      await sleep(20 + 60 * i);
+      const pid = agent.pidOf('data');
+      if (pid !== null) orphans.push(pid);
+      await agent.stop('SIGKILL');
+    }
+    expect(orphans.length).toBeGreaterThan(4);
+    await expect.poll(() => orphans.filter(isAlive), { timeout: 10_000 }).toEqual([]);
+  });
 });
 
 function isAlive(pid: number): boolean {
