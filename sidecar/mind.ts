@@ -67,15 +67,18 @@ function runMind(config: AgentConfig, log: Logger, path: string, tell: (message:
   });
 
   const trying = new Set<string>();
+  /** Of them, those whose trial `explain` has been told of. */
+  const told = new Set<string>();
   /** Models under trial at any time since the last snapshot: their window mixes two settings and teaches nothing. */
   let mixed = new Set<string>();
 
   /** The guard and the deciders learn what became of every change, their own and others'. */
   const changed = (entry: HistoryEntry): void => {
-    const { model, from, to, result, source } = entry;
+    const { model, from, to, result, source, trial } = entry;
     if (result === 'trial') {
       trying.add(model);
       mixed.add(model);
+      if (trial?.blocks === 0) told.delete(model);
     } else if (result !== 'refused' && result !== 'proven') trying.delete(model);
     if (result === 'rolled_back') {
       const ratePerS = last?.models.find((known) => known.model === model)?.window.ratePerS ?? 0;
@@ -90,7 +93,9 @@ function runMind(config: AgentConfig, log: Logger, path: string, tell: (message:
     for (const model of models) guard.observe(model, snapshot.atMs, policy);
     loop.tick({ ...snapshot, models });
     for (const model of snapshot.models) {
-      if (!mixed.has(model.model)) continue;
+      // Once a trial: a line a window would push all others out.
+      if (!mixed.has(model.model) || told.has(model.model)) continue;
+      told.add(model.model);
       const decision = hold(model, 'trial', 'a trial is running, its verdict comes first');
       const at = new Date().toISOString();
       tell({ kind: 'explain', explanation: { at, model: model.model, decision, guarded: null, result: 'held' } });

@@ -1,6 +1,6 @@
 // Puts changes in force, watches them, and takes back what made things worse. The only writer of the cells.
 import { type Issue, formatIssue } from '../../src/core/errors.ts';
-import { type Policy, toWeights } from '../../src/core/policy.ts';
+import type { Policy } from '../../src/core/policy.ts';
 import type { ChangeClass, Prediction, Proposal } from '../../src/core/proposal.ts';
 import {
   checkSettings,
@@ -17,7 +17,8 @@ import { type About, type ChangeListener, type ChangeLine, ChangeLog } from './c
 import type { Trials } from './trial.ts';
 import { TrialDesk } from './trial-desk.ts';
 import type { TrialJudge } from './verdict.ts';
-import { judgeWindow, type RollbackCause, type WatchedWindow } from './watch.ts';
+import type { RollbackCause, WatchedWindow } from './watch.ts';
+import { Watches } from './watches.ts';
 
 export interface ApplierOptions {
   readonly cells: Cells;
@@ -32,7 +33,7 @@ export type Applied =
   | { readonly kind: 'applied'; readonly version: SettingsVersion }
   /** under trial; `version` is what stays in force between its slices */
   | { readonly kind: 'trial'; readonly version: SettingsVersion }
-  /** in force already, or a trial of the model is running that waits for its verdict; nothing was recorded */
+  /** in force already, or another change of the model still waits for its verdict; nothing was recorded */
   | { readonly kind: 'unchanged'; readonly version: SettingsVersion }
   | { readonly kind: 'refused'; readonly version: SettingsVersion; readonly issues: readonly Issue[] };
 
@@ -49,24 +50,6 @@ export interface ModelStanding {
   readonly isForced: boolean;
 }
 
-/** A change on its way to being proven. */
-interface Watch {
-  readonly sinceMs: number;
-  /** The last window under the last good settings, or a trial's slices of them; null when the model was idle. */
-  readonly before: WatchedWindow | null;
-  readonly class: ChangeClass;
-  readonly isForced: boolean;
-  readonly predicted: Prediction | null;
-  /** Of its trial; null: there was none. */
-  readonly judge: TrialJudge | null;
-  goodWindows: number;
-}
-
-/** "In force and watched for two windows." */
-const WINDOWS_TO_PROVE = 2;
-/** Of the chance of a false alarm that a trial leaves, so much is spent on each of these windows. */
-const WATCH_ALPHA = 0.25;
-
 /**
  * A reflex is in force at once. A step or a leap goes to trial first: until it has passed, the cell holds the old
  * settings, and so does a restart. What is in force is watched, and becomes the last good (*proven*) when it has been in
@@ -76,7 +59,7 @@ const WATCH_ALPHA = 0.25;
 export class Applier {
   readonly #options: ApplierOptions;
   readonly #lastGood = new Map<string, Settings>();
-  readonly #watches = new Map<string, Watch>();
+  readonly #watches = new Watches();
   readonly #log: ChangeLog;
   readonly #desk: TrialDesk | null;
 
@@ -101,7 +84,7 @@ export class Applier {
       if (this.#desk?.flee(cell, proposal.reason, nowMs) === true) return { kind: 'applied', version: cell.current };
       return this.#put(cell, proposal.settings, 'reflex', before, nowMs, about);
     }
-    if (this.#desk?.isTrying(cell) === true) return { kind: 'unchanged', version: cell.current };
+    if (this.#isPending(cell, nowMs)) return { kind: 'unchanged', version: cell.current };
     // Out of a breach a trial would serve what is known to be bad for most of its time. A step is a notch, and watched.
     if (proposal.class === 'step' && isBreach(before))
       return this.#put(cell, proposal.settings, 'decider', before, nowMs, about);
@@ -140,7 +123,7 @@ export class Applier {
     const cell = this.#options.cells.get(model);
     const wasTrying = this.#desk?.end(cell, reason, cause === 'user' ? cause : null, nowMs) === true;
     const watch = this.#watches.get(cell.model);
-    this.#watches.delete(cell.model);
+    this.#watches.stop(cell.model);
     const from = cell.current.settings;
     const version = cell.put(this.lastGood(cell), 'rollback');
     if (isSameSettings(from, version.settings)) return { kind: wasTrying ? 'applied' : 'unchanged', version };
@@ -169,7 +152,7 @@ export class Applier {
   advance(nowMs: number): void {
     for (const { cell, settings, source, before, about, judge, measured, trial } of this.#desk?.advance(nowMs) ?? []) {
       // A watch that is still open belongs to the settings that the trial was held against.
-      this.#watches.delete(cell.model);
+      this.#watches.stop(cell.model);
       this.#put(cell, settings, source, before, nowMs, about, { measured, trial }, judge);
     }
   }
@@ -182,49 +165,27 @@ export class Applier {
   /** Judges the change in force by a window that began after it. To be called once per window and model. */
   observe(snapshot: Pick<ModelSnapshot, 'model' | 'window' | 'sla'>, nowMs: number): void {
     const cell = this.#options.cells.find(snapshot.model);
-    const watch = cell === null ? undefined : this.#watches.get(cell.model);
-    if (cell === null || watch === undefined) return;
-    const sinceMs = nowMs - watch.sinceMs;
-    if (sinceMs < snapshot.window.durationMs) return; // the window still holds answers from before the change
+    const watch = cell === null ? null : this.#watches.get(cell.model);
+    if (cell === null || watch === null) return;
     // What a candidate does to the window is not the doing of what is in force.
     if (this.#desk?.isTrying(cell) === true) return;
-    const policy = this.#options.policy();
-    const known = this.#options.trials?.known(cell.model) ?? [];
-    const chance = WATCH_ALPHA * policy.trial.alpha;
-    const verdict = judgeWindow(watch.before, snapshot.window, {
-      weights: toWeights(policy),
-      slaP99Ms: snapshot.sla.p99Ms,
-      errorRate: policy.sla.errorRate,
-      threshold: policy.rollback.threshold,
-      minBatches: policy.trial.minBatches,
-      alpha: policy.trial.alpha,
-      ...(watch.judge === null ? {} : { slices: watch.judge.compareAfter(known, chance) }),
-      isForced: watch.isForced,
-    });
+    const slices = this.#options.trials?.known(cell.model) ?? [];
+    const verdict = this.#watches.judge({ ...snapshot, model: cell.model }, slices, this.#options.policy(), nowMs);
     if (verdict.kind === 'bad') this.rollBack(cell.model, verdict.reason, nowMs, verdict.cause, verdict.measured);
-    if (verdict.kind !== 'good' || ++watch.goodWindows < WINDOWS_TO_PROVE) return;
-    if (sinceMs < policy.rollback.windowS * 1000) return;
-    this.#watches.delete(cell.model);
+    if (verdict.kind !== 'good') return;
+    this.#watches.stop(cell.model);
     const { settings, source } = cell.current;
     const from = this.lastGood(cell);
     this.#lastGood.set(cell.model, settings);
-    const { predicted } = watch;
+    const { class: changeClass, predicted } = watch;
     const { reason, measured } = verdict;
-    this.#log.record(cell, {
-      result: 'proven',
-      source,
-      class: watch.class,
-      from,
-      to: settings,
-      reason,
-      predicted,
-      measured,
-    });
+    const facts = { class: changeClass, reason, predicted, measured };
+    this.#log.record(cell, { result: 'proven', source, from, to: settings, ...facts });
   }
 
   /** True while a change of this model waits for its verdict: a decider had better hold. */
   isWatching(model: string): boolean {
-    return this.#watches.has(this.#options.cells.get(model).model);
+    return this.#watches.get(this.#options.cells.get(model).model) !== null;
   }
 
   /** The settings a rollback returns to: first those the cell started with. */
@@ -245,6 +206,14 @@ export class Applier {
   /** Returns the way to unsubscribe. A listener that throws stops nobody else. */
   subscribe(listener: ChangeListener): () => void {
     return this.#log.subscribe(listener);
+  }
+
+  /** One change at a time: a decider waits for the verdict of a trial, and of what it put in force, but not for ever. */
+  #isPending(cell: SettingsCell, nowMs: number): boolean {
+    if (this.#desk === null) return false;
+    const watch = this.#watches.get(cell.model);
+    const isWatched = watch !== null && nowMs < watch.sinceMs + this.#options.policy().trial.maxWaitS * 1000;
+    return isWatched || this.#desk.isTrying(cell);
   }
 
   /** To trial; where none can tell, in force and watched. */
@@ -281,17 +250,16 @@ export class Applier {
     this.#options.trials?.forget(cell.model, nowMs);
     // A change on top of an unproven one is still measured against the last good: that is where it would go back to.
     const baseline = this.#watches.get(cell.model)?.before ?? before;
-    if (isSameSettings(version.settings, lastGood)) this.#watches.delete(cell.model);
+    if (isSameSettings(version.settings, lastGood)) this.#watches.stop(cell.model);
     else {
       const { class: changeClass, isForced, predicted } = about;
-      this.#watches.set(cell.model, {
+      this.#watches.start(cell.model, {
         sinceMs: nowMs,
         before: baseline,
         class: changeClass,
         isForced,
         predicted,
         judge,
-        goodWindows: 0,
       });
     }
     this.#log.record(cell, { ...about, ...tried, result: 'applied', source, from, to: version.settings });

@@ -113,6 +113,15 @@ describe('one trial at a time', () => {
     expect(rig.status()?.candidate).toEqual(other);
   });
 
+  test('a decider also waits until what came into force is proven, but not for ever', () => {
+    const rig = rigOf();
+    rig.applier.propose(proposalOf(SAME, 'step'), null, rig.nowMs);
+    rig.run(200_000, () => rig.last('applied') !== null);
+    const other = proposalOf({ ...START, batchSize: 40 }, 'step');
+    expect(rig.applier.propose(other, null, rig.nowMs).kind).toBe('unchanged');
+    expect(rig.applier.propose(other, null, rig.nowMs + 301_000).kind).toBe('trial');
+  });
+
   test('is ended by a rollback that a person asks for, and counts against the candidate', () => {
     const rig = rigOf();
     rig.put(SAME);
