@@ -32,6 +32,7 @@ export const demoCommand: Command = {
   summary: 'See the whole thing work on a modelled GPU server under real arrivals.',
   examples: [
     ['morphling demo', 'about a minute and a half: the same arrivals before four contestants'],
+    ['morphling demo --rules', 'about three minutes: beside the other rules of the field as well'],
     ['morphling demo --quick -o json', 'about 20 seconds, for machines'],
     ['morphling demo --upstream http://127.0.0.1:8000 --model resnet50', 'before a V2 model server of your own'],
   ],
@@ -47,6 +48,10 @@ export const demoCommand: Command = {
     quick: {
       type: 'boolean',
       doc: `${QUICK_ARM_S} s a contestant instead of ${ARM_S}: shows that it works, too short to compare.`,
+    },
+    rules: {
+      type: 'boolean',
+      doc: 'Also natural batching and the rules aimd and gradient, each in the place of the agent.',
     },
     seed: {
       type: 'string',
@@ -76,7 +81,7 @@ async function run(call: Call): Promise<number> {
     return refuse(call, `--upstream: expected a URL such as http://127.0.0.1:8000, got ${upstream}`);
   if (upstream !== undefined && call.texts['model'] === undefined)
     return refuse(call, '--model is needed with --upstream');
-  const options = await toOptions(call, seed, slaMs, flags.has('quick') ? QUICK_ARM_S : ARM_S);
+  const options = await toOptions(call, seed, slaMs);
   const { runDemo } = await import('../../sidecar/lab/demo.ts');
 
   const count = options.arrivals.timesS.length;
@@ -123,7 +128,7 @@ async function run(call: Call): Promise<number> {
   }
 }
 
-async function toOptions(call: Call, seed: number, slaMs: number, durationS: number): Promise<DemoOptions> {
+async function toOptions(call: Call, seed: number, slaMs: number): Promise<DemoOptions> {
   const [{ createArms }, { chooseArrivals }, { toArrivalsFile }, payloads] = await Promise.all([
     import('../../sidecar/lab/demo-arms.ts'),
     import('../../sidecar/lab/demo-arrivals.ts'),
@@ -137,8 +142,8 @@ async function toOptions(call: Call, seed: number, slaMs: number, durationS: num
     // src/cli/demo.ts and dist/src/cli/demo.js both: the entry lies in src/cli of the package.
     morphling: [process.execPath, ...process.execArgv, fileURLToPath(toEntry())],
     env: call.env,
-    arms: createArms(slaMs),
-    arrivals: chooseArrivals(trace, durationS, createRandom(seed).fork('piece')),
+    arms: createArms(slaMs, call.flags.has('rules')),
+    arrivals: chooseArrivals(trace, call.flags.has('quick') ? QUICK_ARM_S : ARM_S, createRandom(seed).fork('piece')),
     model,
     payload:
       upstream === undefined
