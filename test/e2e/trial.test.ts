@@ -108,7 +108,7 @@ const trialState = async (): Promise<string | undefined> => {
 };
 
 describe('PUT /v1/settings', () => {
-  test('of a bad setting: rolled back within seconds, a tenth of the requests has felt it, none was lost', async () => {
+  test('of a bad setting: rolled back, at most a tenth of the requests has felt it, none was lost', async () => {
     const old = (await status()).settings;
     const startMs = performance.now();
     const sentBefore = traffic.sent;
