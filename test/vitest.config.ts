@@ -6,6 +6,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/e2e/**'],
     pool: 'forks',
+    // Some drive real sockets and children; a second try tells a stall of the machine from a fault, and is printed.
+    retry: 1,
     testTimeout: 20_000,
   },
 });
