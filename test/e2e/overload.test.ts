@@ -66,7 +66,7 @@ test.for([2, 5])('%i times the peak', async (factor, { skip }) => {
   const before = await calm.stop();
   const fromMs = performance.now();
   const burst = startTraffic(agent.port, factor * peakPerS, (n) => predictOne(`b${n}`));
-  await sleep(4000 + 16_000 * scale);
+  await sleep(6000 + 14_000 * scale);
   const toMs = performance.now();
   const during = await burst.stop();
   const after = startTraffic(agent.port, 0.5 * peakPerS, (n) => predictOne(`z${n}`));
